@@ -1,0 +1,7 @@
+//! Configuration: what the file says becomes what the program wants, with every problem found at once.
+
+mod problem;
+mod settings;
+
+pub use problem::{Located, Place, Problem, Problems};
+pub use settings::*;

@@ -1,0 +1,94 @@
+//! What is wrong with what the operator wrote, where it stands, and what to do about it.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where a setting was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A line of a file, counted from 1; 0 means the file as a whole.
+    File {
+        /// The file as the operator named it.
+        path: Arc<Path>,
+        /// The line, from 1; 0 for the whole file.
+        line: usize,
+    },
+    /// An environment variable.
+    Environment(Arc<str>),
+}
+
+impl Place {
+    /// The file as a whole.
+    pub fn whole(path: &Path) -> Self {
+        Self::File { path: path.into(), line: 0 }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, line: 0 } => write!(f, "{}", path.display()),
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Environment(name) => write!(f, "environment {name}"),
+        }
+    }
+}
+
+/// A value together with the place that it was written at.
+#[derive(Clone, Debug)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// One thing that keeps the gateway from starting. Never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it stands.
+    pub place: Place,
+    /// What is wrong: `routes.upstream: there is no upstream "engin"`.
+    pub what: String,
+    /// What to do: `did you mean "engine"?`.
+    pub fix: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.place, self.what, self.fix)
+    }
+}
+
+/// Every problem found, in the order of the files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Adds one problem.
+    pub fn add(&mut self, place: &Place, what: impl Into<String>, fix: impl Into<String>) {
+        self.0.push(Problem { place: place.clone(), what: what.into(), fix: fix.into() });
+    }
+
+    /// True when nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The problems in the order they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.0 {
+            writeln!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}

@@ -1,0 +1,330 @@
+//! What the program wants to know: every setting checked, converted and complete, one struct a section.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method};
+use ipnet::IpNet;
+
+use super::problem::Located;
+use crate::directory::Role;
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where clients connect; at least one.
+    pub listeners: Vec<Listener>,
+    /// Certificates and versions; present when a listener speaks TLS.
+    pub tls: Option<Tls>,
+    /// Workers, proxies that are believed, the drain.
+    pub server: Server,
+    /// Bounds on what a client may take.
+    pub limits: Limits,
+    /// The ring of token secrets.
+    pub tokens: Tokens,
+    /// How long and how many sessions live.
+    pub sessions: Sessions,
+    /// Where passwords are verified, in the order they are asked; at least one.
+    pub directories: Vec<Directory>,
+    /// How a login is handled.
+    pub login: Login,
+    /// Cross-origin answers; absent: off.
+    pub cors: Option<Cors>,
+    /// Names of the headers that tell an upstream who is asking.
+    pub identity: Identity,
+    /// The APIs behind, by name.
+    pub upstreams: BTreeMap<String, Upstream>,
+    /// Which request goes where; at least one.
+    pub routes: Vec<Route>,
+    /// The probes' listener; absent: none.
+    pub health: Option<Health>,
+    /// What is logged and where.
+    pub log: Log,
+}
+
+/// One address that clients connect to.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Address and port; `[::]` is dual stack; port 0 takes a free one.
+    pub address: Located<SocketAddr>,
+    /// Whether TLS is spoken here.
+    pub tls: bool,
+}
+
+/// TLS for all listeners that speak it.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Chosen by SNI, the first is the default; at least one.
+    pub certificates: Vec<Certificate>,
+    /// The oldest protocol version accepted.
+    pub min_version: TlsVersion,
+}
+
+/// A certificate chain and its private key, both PEM files.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// Leaf first.
+    pub chain: Located<PathBuf>,
+    /// PKCS#8, SEC1 or PKCS#1.
+    pub key: Located<PathBuf>,
+}
+
+/// A TLS protocol version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    V1_2,
+    /// RFC 8446.
+    V1_3,
+}
+
+/// The process as a whole.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Threads that serve connections; `auto` is one per core of the cgroup.
+    pub workers: NonZeroUsize,
+    /// Peers whose `X-Forwarded-*` are believed; empty: nobody.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long readiness fails while connections are still accepted.
+    pub drain_delay: Duration,
+    /// How long exchanges under way may take after that.
+    pub drain_timeout: Duration,
+}
+
+/// Bounds on what a client may take. Times are per phase, never for a whole exchange.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at once, all listeners together.
+    pub connections: NonZeroUsize,
+    /// HTTP/2 streams at once in a connection.
+    pub streams: u32,
+    /// Bytes of a request's head.
+    pub header_bytes: usize,
+    /// Bytes of a request body; absent: no bound.
+    pub body_bytes: Option<u64>,
+    /// From accept to the end of the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// From the first byte of a request's head to its last; also the body of a login.
+    pub header_timeout: Duration,
+    /// A request body that stops, or a client that stops reading.
+    pub body_idle_timeout: Duration,
+    /// Between an answer and the next request.
+    pub keepalive_timeout: Duration,
+    /// A tunnel without a byte in either direction; absent: for ever.
+    pub tunnel_idle_timeout: Option<Duration>,
+}
+
+/// The token secrets; the first signs.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// Files of raw bytes; at least one.
+    pub secret_files: Vec<Located<PathBuf>>,
+}
+
+/// Bounds on sessions.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    /// From login to expiry.
+    pub lifetime: Duration,
+    /// Without a request for this long a session ends; absent: never.
+    pub idle_timeout: Option<Duration>,
+    /// Sessions of one user; the oldest goes first.
+    pub per_user: NonZeroUsize,
+    /// Sessions of all users; a login over it is answered 503.
+    pub max: NonZeroUsize,
+}
+
+/// A users file.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    /// The file.
+    pub path: Located<PathBuf>,
+    /// Whether bcrypt and a1 hashes become argon2id at a good login.
+    pub rehash: bool,
+}
+
+/// How a login is handled.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// An unknown user is answered like a wrong password, and takes as long.
+    pub hide_unknown_users: bool,
+    /// Which numbers the login answer gives to roles.
+    pub role_numbering: RoleNumbering,
+    /// Passwords checked at once.
+    pub concurrency: NonZeroUsize,
+    /// Logins that may wait for a check.
+    pub queue: usize,
+    /// How long one may wait.
+    pub queue_timeout: Duration,
+}
+
+/// Which numbers the login answer gives to roles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleNumbering {
+    /// root 0, admin 1, user 2.
+    Contract,
+    /// root 2, admin 1, user 0, as the engine does today.
+    Engine,
+}
+
+/// Cross-origin answers (WHATWG Fetch, CORS protocol).
+#[derive(Clone, Debug)]
+pub struct Cors {
+    /// Who may ask.
+    pub origins: Origins,
+    /// Request headers that are allowed.
+    pub headers: Vec<HeaderName>,
+    /// Methods that are allowed.
+    pub methods: Vec<Method>,
+    /// How long a browser may keep a preflight's answer.
+    pub max_age: Duration,
+}
+
+/// Origins that may read answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origins {
+    /// Answered literally as `*`.
+    Any,
+    /// Echoed when listed, with `Vary: Origin`.
+    Listed(Vec<HeaderValue>),
+}
+
+/// Names of the headers set for upstreams; always stripped from clients.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The canonical user name.
+    pub user: HeaderName,
+    /// The part of the name after `@`.
+    pub domain: HeaderName,
+    /// The role's name.
+    pub role: HeaderName,
+    /// A public id of the session, never its key.
+    pub session: HeaderName,
+    /// The client's name from mutual TLS.
+    pub client: HeaderName,
+}
+
+/// The servers behind one name.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// At least one.
+    pub servers: Vec<Located<ServerAddress>>,
+    /// What the `Host` header says.
+    pub host: HostPolicy,
+    /// To an open connection.
+    pub connect_timeout: Duration,
+    /// From the request to the first byte of the answer.
+    pub response_timeout: Duration,
+    /// How long a pooled connection may idle.
+    pub idle_timeout: Duration,
+}
+
+/// Where a server listens: `http://HOST:PORT`, default port 80.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerAddress {
+    /// A name, resolved at each connect, or an address.
+    pub host: Host,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// The host part of a server's URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// An IP address.
+    Address(IpAddr),
+    /// A DNS name.
+    Name(String),
+}
+
+/// What the `Host` header says to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostPolicy {
+    /// What the client said.
+    Preserve,
+    /// The server's own host and port.
+    Server,
+}
+
+/// Which request goes where, and who may send it.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// A prefix of whole segments, or the whole path where `exact`; starts with `/`.
+    pub path: Located<String>,
+    /// Matches this one path only.
+    pub exact: bool,
+    /// Name in [`Config::upstreams`]; absent only for [`Access::Deny`].
+    pub upstream: Option<String>,
+    /// Who may pass.
+    pub access: Access,
+    /// Lower-case hosts without port; empty: any.
+    pub hosts: Vec<String>,
+    /// Methods; empty: all.
+    pub methods: Vec<Method>,
+    /// Roles that may pass; empty: all.
+    pub roles: Vec<Role>,
+    /// Whether credentials are taken from headers.
+    pub header_credentials: bool,
+    /// Whether credentials are taken from the query.
+    pub query_credentials: bool,
+    /// Whether X-Access-Token and X-Key reach the upstream.
+    pub forward_credentials: bool,
+    /// Whether the prefix is cut before forwarding.
+    pub strip_prefix: bool,
+    /// Whether `%2f` and `%5c` in a path are passed on instead of refused.
+    pub keep_encoded_slash: bool,
+}
+
+/// Who may pass a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The holder of a live session.
+    Session,
+    /// Anybody; nothing is verified and nothing injected.
+    Public,
+    /// Nobody: 403 without looking at credentials.
+    Deny,
+}
+
+/// The probes' listener.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// Address and port.
+    pub listen: Located<SocketAddr>,
+}
+
+/// What is logged and where.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// The program's own messages: a level.
+    pub level: tracing::Level,
+    /// How they look.
+    pub format: LogFormat,
+    /// Where access lines go.
+    pub access: AccessLog,
+    /// Whether access lines hold the query, credentials redacted.
+    pub query: bool,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Where access lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Standard output.
+    Stdout,
+    /// Nowhere.
+    None,
+    /// A file, appended to, reopened on SIGHUP.
+    File(PathBuf),
+}

@@ -1,0 +1,63 @@
+//! Roles by name; numbers exist only in the login answer.
+
+use std::fmt;
+
+/// What a principal may do, by name; never compared by number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The whole installation.
+    Root,
+    /// A domain.
+    Admin,
+    /// Itself.
+    User,
+    /// Any other token (RFC 9110, section 5.6.2).
+    Other(Box<str>),
+}
+
+impl Role {
+    /// The role with that name; absent unless the name is a token (RFC 9110, section 5.6.2) of at most 64 bytes.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "root" => Some(Self::Root),
+            "admin" => Some(Self::Admin),
+            "user" => Some(Self::User),
+            _ => is_token(name).then(|| Self::Other(name.into())),
+        }
+    }
+
+    /// The name, as configuration and identity headers spell it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Root => "root",
+            Self::Admin => "admin",
+            Self::User => "user",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+fn is_token(name: &str) -> bool {
+    let tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    (1..=64).contains(&name.len()) && name.bytes().all(tchar)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Role;
+
+    #[test]
+    fn a_role_is_a_token_and_keeps_its_name() {
+        assert_eq!(Role::parse("root"), Some(Role::Root));
+        assert_eq!(Role::parse("night-shift").unwrap().name(), "night-shift");
+        for bad in ["", "a b", "ä", "x,y", &"r".repeat(65)] {
+            assert_eq!(Role::parse(bad), None, "{bad}");
+        }
+    }
+}
