@@ -1,5 +1,7 @@
 //! gatewarden: a TLS reverse proxy that forwards a request only when its `X-Access-Token` and `X-Key` belong to a live session.
 
+pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod directory;
