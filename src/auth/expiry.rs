@@ -1,5 +1,7 @@
 //! When which session is due to be swept: an ordered set of seconds. Knows no users and removes nothing elsewhere.
 
+#![expect(clippy::mutable_key_type, reason = "ordered by second and key, which don't change in a set")]
+
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
@@ -41,25 +43,26 @@ impl Expiry {
         const AT_ONCE: usize = 128;
         let mut taken = Vec::new();
         for shard in &self.shards {
-            while taken.len() < most && self.take_some(shard, now, AT_ONCE.min(most - taken.len()), &mut taken) {}
+            let mut more = true;
+            while more && taken.len() < most {
+                let some;
+                (some, more) = self.take_some(shard, now, AT_ONCE.min(most - taken.len()));
+                taken.extend(some);
+            }
         }
         taken
     }
 
-    /// True when there may be more.
-    fn take_some(
-        &self,
-        shard: &Mutex<BTreeSet<Due>>,
-        now: BootTime,
-        most: usize,
-        taken: &mut Vec<Arc<Session>>,
-    ) -> bool {
+    /// Looks at no more than `most`; true when there may be others.
+    fn take_some(&self, shard: &Mutex<BTreeSet<Due>>, now: BootTime, most: usize) -> (Vec<Arc<Session>>, bool) {
+        let mut taken = Vec::new();
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..most {
-            if shard.first().is_none_or(|due| u64::from(due.0) > now.as_millis() / 1000) {
-                return false;
-            }
-            let Some(Due(_, session)) = shard.pop_first() else { return false };
+            // The last second stands for all that come after it, and those never come.
+            let due = |due: &Due| due.0 != u32::MAX && u64::from(due.0) <= now.as_millis() / 1000;
+            let Some(Due(_, session)) = shard.first().is_some_and(due).then(|| shard.pop_first()).flatten() else {
+                return (taken, false);
+            };
             if session.end(self.idle_timeout) + KEPT <= now {
                 taken.push(session);
             } else {
@@ -67,7 +70,7 @@ impl Expiry {
                 self.put(&mut shard, session);
             }
         }
-        true
+        (taken, true)
     }
 
     fn put(&self, shard: &mut BTreeSet<Due>, session: Arc<Session>) {
