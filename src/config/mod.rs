@@ -16,6 +16,7 @@ mod problem;
 mod route_path;
 mod routes;
 mod rules;
+mod secret;
 mod section;
 mod sessions;
 mod settings;
@@ -30,6 +31,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 pub use problem::{Located, Place, Problem, Problems};
+pub use secret::Secret;
 pub use settings::*;
 
 use findings::Findings;
