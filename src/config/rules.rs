@@ -84,3 +84,72 @@ fn on_line(place: &Place) -> String {
         Place::Environment(name) => format!(" in {name}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{bad, good};
+    use super::*;
+
+    fn route(more: &str) -> String {
+        format!("[[routes]]\nupstream = \"api\"\n{more}\n")
+    }
+
+    #[test]
+    fn routes_that_can_both_match_are_refused() {
+        let pairs = [
+            ("path = \"/a\"", "path = \"/a\""),
+            ("path = \"/a\"", "path = \"/a\"\nhosts = [\"h\"]"),
+            ("path = \"/a\"\nhosts = [\"h\", \"i\"]", "path = \"/a\"\nhosts = [\"I\"]"),
+            ("path = \"/a\"\nmethods = [\"GET\"]", "path = \"/a\"\nmethods = [\"HEAD\", \"PUT\"]"),
+            ("path = \"/a\"\nexact = true", "path = \"/a\"\nexact = true\nmethods = [\"PUT\"]"),
+            ("path = \"/a\"", "path = \"/A\""),
+        ];
+        for (one, other) in pairs {
+            let problems = bad(&(route(one) + &route(other)));
+            assert!(problems.len() == 1 && problems[0].contains(" on line 15"), "{one} {other}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn routes_that_differ_stand_side_by_side() {
+        let pairs = [
+            ("path = \"/a\"", "path = \"/a/b\""),
+            ("path = \"/a\"", "path = \"/a\"\nexact = true"),
+            ("path = \"/a\"\nhosts = [\"h\"]", "path = \"/a\"\nhosts = [\"i\"]"),
+            ("path = \"/a\"\nmethods = [\"GET\"]", "path = \"/a\"\nmethods = [\"PUT\"]"),
+        ];
+        for (one, other) in pairs {
+            assert_eq!(good(&(route(one) + &route(other))).routes.len(), 3);
+        }
+    }
+
+    #[test]
+    fn login_and_logout_are_the_gateways_own() {
+        let own = bad(&route("path = \"/login\"\nexact = true"));
+        assert_eq!(own, ["routes.path: /login is answered by the gateway itself; remove the route"]);
+        good(&route("path = \"/login\""));
+    }
+
+    #[test]
+    fn two_listeners_cannot_share_an_address() {
+        let listeners = |a: &str, b: &str| {
+            format!("[[listeners]]\naddress = \"{a}\"\ntls = false\n[[listeners]]\naddress = \"{b}\"\ntls = false\n")
+        };
+        for (a, b) in
+            [("[::]:5", "0.0.0.0:5"), ("127.0.0.1:5", "0.0.0.0:5"), ("[::1]:5", "[::1]:5"), ("10.0.0.1:5", "[::]:5")]
+        {
+            assert_eq!(bad(&listeners(a, b)).len(), 1, "{a} {b}");
+        }
+        for (a, b) in [("127.0.0.1:5", "127.0.0.2:5"), ("[::]:0", "[::]:0"), ("0.0.0.0:5", "[::1]:5")] {
+            assert_eq!(good(&listeners(a, b)).listeners.len(), 3, "{a} {b}");
+        }
+        let taken = bad("[[listeners]]\naddress = \"[::]:10025\"\ntls = false\n[health]\n");
+        assert_eq!(taken, ["health.listen: 127.0.0.1:10025 is taken by [::]:10025 on line 14; give each its own port"]);
+    }
+
+    #[test]
+    fn certificates_matter_to_listeners_with_tls_only() {
+        assert!(good("[tls]\nmin_version = \"1.3\"\n").tls.is_none());
+        assert!(good("[[listeners]]\ntls = true\n").tls.is_some());
+    }
+}

@@ -50,3 +50,28 @@ fn upstream(section: &mut Section<'_>) -> Upstream {
         idle_timeout: section.parsed_or("idle_timeout", Duration::from_secs(4), duration),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{bad, good};
+    use super::*;
+
+    #[test]
+    fn an_upstream_has_defaults_and_may_be_idle() {
+        let config = good("[upstreams.b-1]\nservers = [\"http://b\", \"http://c:81\"]\nhost = \"server\"\n");
+        let api = &config.upstreams["api"];
+        assert_eq!((api.host, api.connect_timeout), (HostPolicy::Preserve, Duration::from_secs(2)));
+        assert_eq!((api.response_timeout, api.idle_timeout), (Duration::from_secs(600), Duration::from_secs(4)));
+        let b = &config.upstreams["b-1"];
+        assert_eq!((b.servers.len(), b.servers[1].value.port, b.host), (2, 81, HostPolicy::Server));
+    }
+
+    #[test]
+    fn an_upstream_needs_servers_and_a_plain_name() {
+        assert!(bad("[upstreams.b]\n")[0].starts_with("upstreams.b.servers: missing; "));
+        assert_eq!(bad("[upstreams.b]\nservers = []\n").len(), 1);
+        assert_eq!(bad("[upstreams.b]\nservers = [\"http://b\", \"http://B:80/\"]\n").len(), 1);
+        assert!(bad("[upstreams.\"b c\"]\nservers = [\"http://b\"]\n")[0].contains("not a name"));
+        assert!(bad("[upstreams]\nb = 5\n")[0].starts_with("not valid TOML"), "upstreams stands twice");
+    }
+}
