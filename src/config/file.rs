@@ -97,7 +97,7 @@ fn log(section: &mut Section<'_>) -> Log {
         level: section.choice_or("level", Level::INFO, &levels),
         format: section.choice_or("format", LogFormat::Json, &[("json", LogFormat::Json), ("text", LogFormat::Text)]),
         access: section.parsed_or("access", AccessLog::Stdout, access_log),
-        query: section.flag_or("query", true),
+        query: section.flag_or("query", false),
     }
 }
 

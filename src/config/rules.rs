@@ -88,7 +88,6 @@ fn on_line(place: &Place) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{bad, good};
-    use super::*;
 
     fn route(more: &str) -> String {
         format!("[[routes]]\nupstream = \"api\"\n{more}\n")

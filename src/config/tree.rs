@@ -1,6 +1,7 @@
 //! The configuration as it was written: a tree of values that each know their place. Knows no key and no meaning.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
@@ -50,7 +51,7 @@ pub(super) fn parse(text: &str, findings: &Findings) -> Table {
         let fix = "check the quotes, brackets and commas of this line";
         findings.add_torn(line, Wrong::new(format!("not valid TOML: {}", error.message()), fix));
     }
-    reader.table(table.into_inner())
+    reader.table(table.into_inner(), &findings.place(0))
 }
 
 fn line_starts(text: &str) -> Vec<usize> {
@@ -67,30 +68,32 @@ impl Reader<'_> {
         self.starts.partition_point(|start| *start <= offset)
     }
 
-    fn place(&self, span: std::ops::Range<usize>) -> Place {
-        self.findings.place(self.line(span.start))
+    /// The place of a span; of the parser's stand-in for a value that it could not read, what is around it.
+    fn place(&self, span: Range<usize>, around: &Place) -> Place {
+        if span.is_empty() { around.clone() } else { self.findings.place(self.line(span.start)) }
     }
 
-    fn table(&self, table: DeTable<'_>) -> Table {
+    fn table(&self, table: DeTable<'_>, around: &Place) -> Table {
         let entries = table.into_iter().map(|(key, value)| {
-            let place = self.place(key.span());
-            (key.into_inner().into_owned(), self.node(value, Some(place)))
+            let place = self.place(key.span(), around);
+            let node = Node { key: place.clone(), ..self.node(value, &place) };
+            (key.into_inner().into_owned(), node)
         });
         entries.collect()
     }
 
-    fn node(&self, value: Spanned<DeValue<'_>>, key: Option<Place>) -> Node {
-        let place = self.place(value.span());
+    fn node(&self, value: Spanned<DeValue<'_>>, around: &Place) -> Node {
+        let place = self.place(value.span(), around);
         let value = match value.into_inner() {
             DeValue::String(text) => Value::Text(text.into_owned()),
             DeValue::Integer(number) => integer(&number),
             DeValue::Float(_) => Value::Other("a number with a fraction"),
             DeValue::Boolean(flag) => Value::Boolean(flag),
             DeValue::Datetime(_) => Value::Other("a date"),
-            DeValue::Array(items) => Value::List(items.into_iter().map(|item| self.node(item, None)).collect()),
-            DeValue::Table(table) => Value::Table(self.table(table)),
+            DeValue::Array(items) => Value::List(items.into_iter().map(|item| self.node(item, &place)).collect()),
+            DeValue::Table(table) => Value::Table(self.table(table, &place)),
         };
-        Node { value, key: key.unwrap_or_else(|| place.clone()), place }
+        Node { value, key: place.clone(), place }
     }
 }
 

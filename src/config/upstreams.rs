@@ -17,7 +17,7 @@ pub(super) fn upstreams(section: &mut Section<'_>) -> BTreeMap<String, Upstream>
         if !is_name(&name) {
             section.wrong(&name, &key, Wrong::new("not a name", "use letters, digits, - and _, at most 64"));
         }
-        let table = section.checked(&name, &place, node.table()).unwrap_or_default();
+        let Some(table) = section.checked(&name, &place, node.table()) else { continue };
         let called = (section.name_of(&name), place);
         let upstream = Section::read(table, called, section.findings(), upstream);
         upstreams.insert(name, upstream);
@@ -72,6 +72,6 @@ mod tests {
         assert_eq!(bad("[upstreams.b]\nservers = []\n").len(), 1);
         assert_eq!(bad("[upstreams.b]\nservers = [\"http://b\", \"http://B:80/\"]\n").len(), 1);
         assert!(bad("[upstreams.\"b c\"]\nservers = [\"http://b\"]\n")[0].contains("not a name"));
-        assert!(bad("[upstreams]\nb = 5\n")[0].starts_with("not valid TOML"), "upstreams stands twice");
+        assert!(bad("[upstreams]\nb = 5\n")[0].starts_with("upstreams.b: wants a table, not a number"));
     }
 }
