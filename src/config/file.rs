@@ -1,6 +1,5 @@
 //! The whole file: which sections there are, and the small ones that bound and name things.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -112,25 +111,6 @@ fn access_log(text: &str) -> Result<AccessLog, Wrong> {
 /// A file's name; whether it exists is asked by those who open it.
 pub(super) fn file_path(text: &str) -> Result<PathBuf, Wrong> {
     Ok(PathBuf::from(text))
-}
-
-impl Section<'_> {
-    /// A whole number from 1 to a greatest, or the default.
-    pub(super) fn count_or(&mut self, key: &'static str, default: usize, greatest: usize) -> NonZeroUsize {
-        NonZeroUsize::new(self.number_or(key, default, 1..=greatest)).unwrap_or(NonZeroUsize::MIN)
-    }
-
-    /// A whole number of threads, or the word `auto`, which is also the default.
-    pub(super) fn threads_or(&mut self, key: &'static str, auto: NonZeroUsize) -> NonZeroUsize {
-        let Some(node) = self.take(key) else { return auto };
-        if node.text() == Ok("auto") {
-            return auto;
-        }
-        let number = node.integer().ok().and_then(|number| usize::try_from(number).ok());
-        let threads = number.filter(|number| (1..=1024).contains(number)).and_then(NonZeroUsize::new);
-        let wrong = || Wrong::new("not a number of threads", "say \"auto\" or a number from 1 to 1024");
-        self.checked(key, &node.place, threads.ok_or_else(wrong)).unwrap_or(auto)
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use super::file::file_path;
-use super::findings::Wrong;
 use super::network::socket_address;
 use super::problem::Located;
 use super::section::Section;
@@ -56,21 +55,6 @@ fn certificate(section: &mut Section<'_>) -> Option<Certificate> {
     let chain = section.required("chain", "name the PEM file of the certificate and its chain", file_path);
     let key = section.required("key", "name the PEM file of the private key", file_path);
     Some(Certificate { chain: chain?, key: key? })
-}
-
-impl Section<'_> {
-    /// A text without a default.
-    pub(super) fn required<T>(
-        &mut self,
-        key: &'static str,
-        fix: &str,
-        parse: impl FnOnce(&str) -> Result<T, Wrong>,
-    ) -> Option<Located<T>> {
-        if !self.has(key) {
-            self.missing(key, fix);
-        }
-        self.parsed(key, parse)
-    }
 }
 
 #[cfg(test)]

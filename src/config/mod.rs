@@ -16,6 +16,7 @@ mod problem;
 mod route_path;
 mod routes;
 mod rules;
+mod scalars;
 mod section;
 mod sessions;
 mod settings;
@@ -129,7 +130,7 @@ roles = ["root"]
 
     const REPORT: &str = r#"config/gatewarden.toml: directories: missing; add [[directories]] with kind = "file" and the path of a users file
 config/gatewarden.toml:2: listeners.tls: missing; say tls = true or tls = false
-config/gatewarden.toml:6: tls.min_version: "1.4" is not known; did you mean "1.2"?
+config/gatewarden.toml:6: tls.min_version: "1.4" is not known; use one of: 1.2, 1.3
 config/gatewarden.toml:7: tls.client_ca: not supported by this build yet; remove it
 config/gatewarden.toml:10: limits.conections: unknown key; did you mean "connections"?
 config/gatewarden.toml:11: limits.streams: wants a whole number, not a text; give a number such as 100, without quotes

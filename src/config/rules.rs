@@ -1,6 +1,7 @@
 //! What must hold between settings that are each right by themselves.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use http::Method;
 
@@ -14,6 +15,9 @@ pub(super) fn apply(mut config: Config, findings: &Findings) -> Config {
         config.tls = None;
     }
     addresses(&config, findings);
+    let certificates = config.tls.iter().flat_map(|tls| &tls.certificates).map(|certificate| &certificate.chain);
+    repeated("tls.certificates.chain", certificates, findings);
+    repeated("directories.path", config.directories.iter().map(|directory| &directory.path), findings);
     let routes = &config.routes;
     for (index, route) in routes.iter().enumerate() {
         own_path(route, findings);
@@ -34,6 +38,17 @@ fn addresses(config: &Config, findings: &Findings) {
             findings.add(&address.place, Wrong::new(what, "give each its own port"));
         }
         seen.push(address);
+    }
+}
+
+fn repeated<'c>(key: &str, paths: impl Iterator<Item = &'c Located<PathBuf>>, findings: &Findings) {
+    let mut seen: Vec<&Located<PathBuf>> = Vec::new();
+    for path in paths {
+        if let Some(earlier) = seen.iter().find(|earlier| earlier.value == path.value) {
+            let what = format!("{key}: {:?} is named{} already", path.value, on_line(&earlier.place));
+            findings.add(&path.place, Wrong::new(what, "remove one of the two"));
+        }
+        seen.push(path);
     }
 }
 
@@ -144,6 +159,15 @@ mod tests {
         }
         let taken = bad("[[listeners]]\naddress = \"[::]:10025\"\ntls = false\n[health]\n");
         assert_eq!(taken, ["health.listen: 127.0.0.1:10025 is taken by [::]:10025 on line 14; give each its own port"]);
+    }
+
+    #[test]
+    fn a_file_is_named_once() {
+        let twice = bad("[[directories]]\npath = \"users.toml\"\n");
+        assert_eq!(twice, ["directories.path: \"users.toml\" is named on line 7 already; remove one of the two"]);
+        let pair = "{ chain = \"a\", key = \"b\" }";
+        let twice = bad(&format!("[tls]\ncertificates = [{pair}, {pair}]\n[[listeners]]\ntls = true\n"));
+        assert_eq!(twice.len(), 1, "{twice:?}");
     }
 
     #[test]

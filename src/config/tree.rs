@@ -48,7 +48,10 @@ pub(super) fn parse(text: &str, findings: &Findings) -> Table {
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let line = error.span().map_or(0, |span| reader.line(span.start));
-        let fix = "check the quotes, brackets and commas of this line";
+        let fix = match error.message() {
+            "duplicate key" => "remove one of the two",
+            _ => "check the quotes, brackets and commas of this line",
+        };
         findings.add_torn(line, Wrong::new(format!("not valid TOML: {}", error.message()), fix));
     }
     reader.table(table.into_inner(), &findings.place(0))
