@@ -38,7 +38,8 @@ fn parse(text: &[u8]) -> Result<Authority, Refusal> {
     let authority = Authority::try_from(text).ok().filter(|authority| {
         let host = authority.host();
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b);
-        !host.is_empty() && authority.as_str().bytes().all(plain) && !authority.as_str().ends_with(':')
+        let port_is_number = authority.as_str().len() == host.len() || authority.port_u16().is_some();
+        !host.is_empty() && port_is_number && authority.as_str().bytes().all(plain)
     });
     authority.ok_or(Refusal::Ambiguous("The host is malformed"))
 }
