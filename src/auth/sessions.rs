@@ -75,7 +75,7 @@ pub struct Sessions {
 
 impl Sessions {
     /// The most that one [`Sessions::sweep`] removes.
-    pub const SWEEP_BATCH: usize = 4096;
+    pub const SWEEP_BATCH: usize = 1024;
 
     /// No sessions yet.
     pub fn new(config: &config::Sessions) -> Self {
