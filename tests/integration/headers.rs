@@ -1,1 +1,1 @@
-//! x
+//! Still empty.
