@@ -1,0 +1,3 @@
+//! What operators and probes see, on listeners of their own.
+
+pub(crate) mod health;

@@ -1,0 +1,78 @@
+//! `gatewarden serve`: load, log where it listens, run, drain.
+
+use std::path::Path;
+
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::CliError;
+use crate::config;
+use crate::server::{Running, Server};
+use crate::telemetry::log;
+
+/// Runs until a signal, then drains.
+pub(super) fn run(file: &Path) -> Result<(), CliError> {
+    let config = config::load(file, std::env::vars())?;
+    log::start(config.log.level, config.log.format);
+    let bound = Server::prepare(&config)?.bind()?;
+    for (address, listener) in bound.addresses().iter().zip(&config.listeners) {
+        tracing::info!(%address, tls = listener.tls, "listening");
+    }
+    if let Some(address) = bound.health_address() {
+        tracing::info!(%address, "answering probes");
+    }
+    let running = bound.start()?;
+    until_drained(running)
+}
+
+/// Waits for the first signal, drains, and gives up the drain at the second.
+pub(super) fn until_drained(running: Running) -> Result<(), CliError> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        while signals.next().await == Asked::ToReopen {
+            running.reopen_logs();
+        }
+        running.drain();
+        let mut drained = tokio::task::spawn_blocking(|| running.join());
+        loop {
+            tokio::select! {
+                _ = &mut drained => return Ok(()),
+                asked = signals.next() => if asked == Asked::ToEnd {
+                    tracing::warn!("a second signal: ending at once");
+                    std::process::exit(1);
+                },
+            }
+        }
+    })
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    ToEnd,
+    ToReopen,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::ToEnd,
+            _ = self.interrupt.recv() => Asked::ToEnd,
+            _ = self.hang_up.recv() => Asked::ToReopen,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Where clients connect, and the TLS that they speak there.
+
+use std::net::SocketAddr;
+
+use super::file::file_path;
+use super::findings::Wrong;
+use super::network::socket_address;
+use super::problem::Located;
+use super::section::Section;
+use super::settings::{Certificate, Listener, Tls, TlsVersion};
+
+/// `[[listeners]]`: at least one.
+pub(super) fn listeners(root: &mut Section<'_>) -> Vec<Listener> {
+    let Some(listeners) = root.sections("listeners", listener) else {
+        root.missing("listeners", "add [[listeners]] with an address and tls = true or tls = false");
+        return Vec::new();
+    };
+    listeners.into_iter().flatten().collect()
+}
+
+fn listener(section: &mut Section<'_>) -> Option<Listener> {
+    let unsaid = !section.has("tls");
+    let tls = section.flag("tls");
+    if unsaid {
+        section.missing("tls", "say tls = true or tls = false");
+    }
+    section.unsupported_flag("proxy_protocol");
+    section.unsupported_flag("redirect");
+    let default = || Located { value: SocketAddr::from(([0; 8], 10022)), place: section.place().clone() };
+    let address = if section.has("address") { None } else { Some(default()) };
+    let address = section.parsed("address", socket_address).or(address)?;
+    Some(Listener { address, tls: tls?.value })
+}
+
+/// `[tls]`.
+pub(super) fn tls(section: &mut Section<'_>) -> Tls {
+    section.unsupported("client_ca");
+    section.unsupported_choice("client_auth", &["none", "optional", "required"]);
+    section.unsupported_but("hsts", "0s");
+    let place = section.place().clone();
+    let certificates = section.sections("certificates", certificate).unwrap_or_else(|| {
+        let located = |path: &str| Located { value: path.into(), place: place.clone() };
+        vec![Some(Certificate { chain: located("certs/server.pem"), key: located("certs/server.key") })]
+    });
+    Tls {
+        certificates: certificates.into_iter().flatten().collect(),
+        min_version: section.choice_or(
+            "min_version",
+            TlsVersion::V1_2,
+            &[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)],
+        ),
+    }
+}
+
+fn certificate(section: &mut Section<'_>) -> Option<Certificate> {
+    let chain = section.required("chain", "name the PEM file of the certificate and its chain", file_path);
+    let key = section.required("key", "name the PEM file of the private key", file_path);
+    Some(Certificate { chain: chain?, key: key? })
+}
+
+impl Section<'_> {
+    /// A text without a default.
+    pub(super) fn required<T>(
+        &mut self,
+        key: &'static str,
+        fix: &str,
+        parse: impl FnOnce(&str) -> Result<T, Wrong>,
+    ) -> Option<Located<T>> {
+        if !self.has(key) {
+            self.missing(key, fix);
+        }
+        self.parsed(key, parse)
+    }
+}

@@ -1,0 +1,258 @@
+//! Texts that name places on the network: addresses to listen on, networks, hosts, servers, origins.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use http::HeaderValue;
+use ipnet::IpNet;
+
+use super::findings::Wrong;
+use super::settings::{Host, ServerAddress};
+use super::unsupported::not_yet;
+use super::value::quoted;
+
+/// An address to listen on.
+pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Wrong> {
+    if text.starts_with("unix:") || text.starts_with("systemd:") {
+        return Err(not_yet(format!("{} is not supported by this build yet", quoted(text))));
+    }
+    text.parse().map_err(|_| {
+        let fix = "write an IP address and a port, such as \"[::]:10022\" or \"127.0.0.1:10022\"";
+        Wrong::new(format!("{} is not an address to listen on", quoted(text)), fix)
+    })
+}
+
+/// `10.0.0.0/8`, or one address.
+pub(super) fn network(text: &str) -> Result<IpNet, Wrong> {
+    let network: IpNet = match (text.parse::<IpNet>(), text.parse::<IpAddr>()) {
+        (Ok(network), _) => network,
+        (_, Ok(address)) => address.into(),
+        _ => {
+            let fix = "write a network such as \"10.0.0.0/8\" or one address";
+            return Err(Wrong::new(format!("{} is not a network", quoted(text)), fix));
+        }
+    };
+    if network != network.trunc() {
+        let what = format!("{} has bits set behind its prefix", quoted(text));
+        return Err(Wrong::new(what, format!("did you mean \"{}\"?", network.trunc())));
+    }
+    Ok(network)
+}
+
+/// A host that a route is bound to, lower-case; an IPv6 address stands in brackets, as it does in `Host`.
+pub(super) fn route_host(text: &str) -> Result<String, Wrong> {
+    let not_host = |fix: &str| Err(Wrong::new(format!("{} is not a host", quoted(text)), fix));
+    if text.contains('*') {
+        return not_host("name each host; patterns are not matched");
+    }
+    if text.contains("://") || text.contains('/') {
+        return not_host("write the name alone, such as \"api.example.com\"");
+    }
+    if text.ends_with('.') {
+        return not_host("leave out the dot at the end");
+    }
+    let bare = text.parse::<Ipv6Addr>().map(|address| (Host::Address(address.into()), None));
+    match bare.ok().or_else(|| split_port(text)) {
+        Some((host, None)) => Ok(host_text(&host)),
+        Some(_) => not_host("leave out the port"),
+        None => not_host("write a name such as \"api.example.com\" (xn-- form where it is not ASCII) or an IP address"),
+    }
+}
+
+/// `http://HOST[:PORT]`, with nothing behind it but one `/`. The text is not repeated where it may hold a password.
+pub(super) fn server(text: &str) -> Result<ServerAddress, Wrong> {
+    const FIX: &str = "write \"http://HOST:PORT\"";
+    if text.contains('@') {
+        return Err(Wrong::new("a server's URL takes no user name or password", FIX));
+    }
+    let lower = text.to_ascii_lowercase();
+    for scheme in ["https:", "unix:"] {
+        if lower.starts_with(scheme) {
+            let what = format!("{scheme} servers are not supported by this build yet");
+            return Err(Wrong::new(what, "use an http:// server, or remove it"));
+        }
+    }
+    let not_url = || Wrong::new(format!("{} is not a server's URL", quoted(text)), FIX);
+    let rest = lower.strip_prefix("http://").ok_or_else(not_url)?;
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    if authority.contains(['/', '?', '#']) {
+        let what = format!("{} has a path; a server is a host and a port only", quoted(text));
+        return Err(Wrong::new(what, "remove the path; strip_prefix of a route cuts prefixes"));
+    }
+    let (host, port) = split_port(authority).ok_or_else(not_url)?;
+    Ok(ServerAddress { host, port: port.unwrap_or(80) })
+}
+
+/// An origin (RFC 6454): scheme and authority, as browsers write it.
+pub(super) fn origin(text: &str) -> Result<HeaderValue, Wrong> {
+    let wrong = || {
+        let fix = "write it as browsers do, in lower case and without a path: \"https://app.example.com\"";
+        Wrong::new(format!("{} is not an origin", quoted(text)), fix)
+    };
+    let (scheme, authority) = text.split_once("://").ok_or_else(wrong)?;
+    let usual_port = match scheme {
+        "https" => 443,
+        "http" => 80,
+        _ => return Err(wrong()),
+    };
+    let lower = !text.bytes().any(|b| b.is_ascii_uppercase());
+    match split_port(authority) {
+        // A browser leaves the usual port out, so that an origin with it would never be equal to one.
+        Some((_, port)) if lower && port != Some(usual_port) => HeaderValue::from_str(text).map_err(|_| wrong()),
+        _ => Err(wrong()),
+    }
+}
+
+/// `HOST`, `HOST:PORT`, `[V6]` or `[V6]:PORT`.
+fn split_port(text: &str) -> Option<(Host, Option<u16>)> {
+    let (host, rest) = match text.strip_prefix('[') {
+        Some(inner) => {
+            let (address, rest) = inner.split_once(']')?;
+            (Host::Address(address.parse::<Ipv6Addr>().ok()?.into()), rest)
+        }
+        None => {
+            let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
+            (name_or_address(name)?, rest)
+        }
+    };
+    match rest.strip_prefix(':') {
+        Some(port) => Some((host, Some(port_number(port)?))),
+        None => rest.is_empty().then_some((host, None)),
+    }
+}
+
+/// Digits alone, since `parse` would take a sign.
+fn port_number(text: &str) -> Option<u16> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|port| digits && *port != 0)
+}
+
+fn name_or_address(text: &str) -> Option<Host> {
+    if let Ok(address) = text.parse::<Ipv4Addr>() {
+        return Some(Host::Address(address.into()));
+    }
+    let name = text.strip_suffix('.').unwrap_or(text);
+    // A last label of digits makes an IPv4 address to some parsers (WHATWG URL, "ends in a number") and a name to others.
+    let numeric = name.rsplit('.').next().is_none_or(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    let valid = text.len() <= 253 && !numeric && name.split('.').all(is_label);
+    valid.then(|| Host::Name(text.to_ascii_lowercase()))
+}
+
+/// RFC 1123 labels, and `_`, which container networks use in names.
+fn is_label(label: &str) -> bool {
+    let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    (1..=63).contains(&label.len()) && label.bytes().all(inside) && !label.starts_with('-') && !label.ends_with('-')
+}
+
+fn host_text(host: &Host) -> String {
+    match host {
+        Host::Address(IpAddr::V6(address)) => format!("[{address}]"),
+        Host::Address(IpAddr::V4(address)) => address.to_string(),
+        Host::Name(name) => name.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_a_host_and_a_port() {
+        let name = |host: &str, port| Ok(ServerAddress { host: Host::Name(host.into()), port });
+        assert_eq!(server("http://engine:10023"), name("engine", 10023));
+        assert_eq!(server("HTTP://Engine_1.local./"), name("engine_1.local.", 80));
+        let v6 = ServerAddress { host: Host::Address("::1".parse().unwrap()), port: 81 };
+        assert_eq!(server("http://[::1]:81"), Ok(v6));
+        let bad = [
+            "engine:10023",
+            "http://",
+            "http:///",
+            "http://a/b",
+            "http://a//",
+            "http://a?b",
+            "http://a#b",
+            "http://a:0",
+            "http://a:99999",
+            "http://a:+80",
+            "http://a:",
+            "http://[::1",
+            "http://[::1]80",
+            "http://-a",
+            "http://a..b",
+            "http://1.2.3",
+            "http://256.1.1.1",
+            "http://ä",
+            "http://a b",
+            "ftp://a",
+            "http://a\\b",
+            "http://127.1",
+            "http://::1:81",
+        ];
+        for bad in bad {
+            assert!(server(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_repeated() {
+        let wrong = server("http://root:hunter2@engine").unwrap_err();
+        assert!(!format!("{wrong:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn route_hosts_are_lower_case_names_or_addresses() {
+        for (text, host) in
+            [("API.Example.com", "api.example.com"), ("::1", "[::1]"), ("[::1]", "[::1]"), ("10.0.0.1", "10.0.0.1")]
+        {
+            assert_eq!(route_host(text).as_deref(), Ok(host));
+        }
+        for bad in [
+            "api.example.com:443",
+            "[::1]:443",
+            "*.example.com",
+            "https://a",
+            "a/b",
+            "a.",
+            "münchen.de",
+            "a b",
+            "1.2.3",
+        ] {
+            assert!(route_host(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn networks_have_no_bits_behind_the_prefix() {
+        assert_eq!(network("10.0.0.0/8"), Ok("10.0.0.0/8".parse().unwrap()));
+        assert_eq!(network("::1"), Ok("::1/128".parse().unwrap()));
+        assert_eq!(network("10.1.0.0/8").unwrap_err().fix, "did you mean \"10.0.0.0/8\"?");
+        assert!(network("10.0.0.0/33").is_err() && network("everybody").is_err());
+    }
+
+    #[test]
+    fn origins_are_written_as_browsers_do() {
+        for good in ["https://app.example.com", "http://localhost:3000", "https://[::1]:8443"] {
+            assert_eq!(origin(good).unwrap(), good);
+        }
+        for bad in [
+            "app.example.com",
+            "https://app.example.com/",
+            "https://App.example.com",
+            "null",
+            "file://x",
+            "https://a:443",
+            "https://::1",
+            "https://",
+        ] {
+            assert!(origin(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_to_listen_on_are_numbers() {
+        assert!(socket_address("[::]:0").is_ok() && socket_address("127.0.0.1:10022").is_ok());
+        assert!(socket_address("localhost:10022").is_err() && socket_address("10022").is_err());
+        for later in ["unix:/run/gatewarden.sock", "systemd:https"] {
+            assert!(socket_address(later).unwrap_err().what.ends_with("not supported by this build yet"));
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! A table of the configuration, from which keys are taken by name and type; what nobody took is an unknown key.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use super::findings::{Findings, Wrong};
+use super::problem::{Located, Place};
+use super::suggest;
+use super::tree::{Node, Table};
+use super::value::quoted;
+
+/// One table being read.
+pub(super) struct Section<'f> {
+    name: String,
+    place: Place,
+    entries: Table,
+    asked: Vec<&'static str>,
+    findings: &'f Findings,
+}
+
+impl<'f> Section<'f> {
+    /// Reads a table with `read`, then reports the keys that `read` did not ask for.
+    pub(super) fn read<R>(
+        entries: Table,
+        (name, place): (String, Place),
+        findings: &'f Findings,
+        read: impl FnOnce(&mut Self) -> R,
+    ) -> R {
+        let mut section = Self { name, place, entries, asked: Vec::new(), findings };
+        let result = read(&mut section);
+        section.report_unknown();
+        result
+    }
+
+    /// Where the section starts; where it is absent, the file as a whole.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The list that problems go to.
+    pub(super) fn findings(&self) -> &'f Findings {
+        self.findings
+    }
+
+    /// The node at that key, which is known from now on.
+    pub(super) fn take(&mut self, key: &'static str) -> Option<Node> {
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
+        self.entries.remove(key)
+    }
+
+    /// What is left, where the keys are names that the operator chose.
+    pub(super) fn take_rest(&mut self) -> Table {
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Whether the key was written; does not take it.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// Reports a value of this section.
+    pub(super) fn wrong(&self, key: &str, place: &Place, wrong: Wrong) {
+        self.findings.add(place, self.about(key, wrong));
+    }
+
+    /// Reports a value that names something absent.
+    pub(super) fn wrong_absent(&self, key: &str, place: &Place, wrong: Wrong) {
+        self.findings.add_absent(place, self.about(key, wrong));
+    }
+
+    /// Reports that a key with no default is not there.
+    pub(super) fn missing(&self, key: &str, fix: &str) {
+        self.wrong_absent(key, &self.place, Wrong::new("missing", fix));
+    }
+
+    /// The value of a result; what is wrong with it is reported.
+    pub(super) fn checked<T>(&self, key: &str, place: &Place, result: Result<T, Wrong>) -> Option<T> {
+        result.map_err(|wrong| self.wrong(key, place, wrong)).ok()
+    }
+
+    /// True or false, with its place.
+    pub(super) fn flag(&mut self, key: &'static str) -> Option<Located<bool>> {
+        let node = self.take(key)?;
+        let value = self.checked(key, &node.place, node.boolean())?;
+        Some(Located { value, place: node.place })
+    }
+
+    /// True or false, or the default.
+    pub(super) fn flag_or(&mut self, key: &'static str, default: bool) -> bool {
+        self.flag(key).map_or(default, |flag| flag.value)
+    }
+
+    /// A whole number within a range, or the default.
+    pub(super) fn number_or<N>(&mut self, key: &'static str, default: N, range: RangeInclusive<N>) -> N
+    where
+        N: TryFrom<i64> + PartialOrd + fmt::Display,
+    {
+        let Some(node) = self.take(key) else { return default };
+        let number = node.integer().and_then(|number| within(number, &range));
+        self.checked(key, &node.place, number).unwrap_or(default)
+    }
+
+    /// A text that `parse` understands, with its place.
+    pub(super) fn parsed<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, Wrong>,
+    ) -> Option<Located<T>> {
+        let node = self.take(key)?;
+        let value = self.checked(key, &node.place, node.text().and_then(parse))?;
+        Some(Located { value, place: node.place })
+    }
+
+    /// A text that `parse` understands, or the default.
+    pub(super) fn parsed_or<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, Wrong>,
+    ) -> T {
+        self.parsed(key, parse).map_or(default, |parsed| parsed.value)
+    }
+
+    /// One of the given words, or the default.
+    pub(super) fn choice_or<T: Copy>(&mut self, key: &'static str, default: T, words: &[(&str, T)]) -> T {
+        self.parsed_or(key, default, |text| match words.iter().find(|(word, _)| *word == text) {
+            Some((_, value)) => Ok(*value),
+            None => Err(unknown_word(text, words.iter().map(|(word, _)| *word))),
+        })
+    }
+
+    fn about(&self, key: &str, wrong: Wrong) -> Wrong {
+        Wrong::new(format!("{}: {}", self.name_of(key), wrong.what), wrong.fix)
+    }
+
+    fn report_unknown(self) {
+        for (key, node) in &self.entries {
+            let fix = suggest::fix(key, self.asked.iter().copied(), format!("known here: {}", self.asked.join(", ")));
+            self.wrong(key, &node.key, Wrong::new("unknown key", fix));
+        }
+    }
+
+    /// The full name of a section below this one.
+    pub(super) fn name_of(&self, key: &str) -> String {
+        let dot = if self.name.is_empty() { "" } else { "." };
+        format!("{}{dot}{}", self.name, key.escape_debug())
+    }
+}
+
+/// That a text is none of the words that are allowed.
+pub(super) fn unknown_word<'a>(text: &str, words: impl Iterator<Item = &'a str> + Clone) -> Wrong {
+    let all = words.clone().collect::<Vec<_>>().join(", ");
+    Wrong::new(format!("{} is not known", quoted(text)), suggest::fix(text, words, format!("use one of: {all}")))
+}
+
+fn within<N: TryFrom<i64> + PartialOrd + fmt::Display>(number: i64, range: &RangeInclusive<N>) -> Result<N, Wrong> {
+    N::try_from(number).ok().filter(|number| range.contains(number)).ok_or_else(|| {
+        let fix = format!("give a number from {} to {}", range.start(), range.end());
+        Wrong::new(format!("{number} is out of range"), fix)
+    })
+}

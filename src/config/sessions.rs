@@ -1,0 +1,53 @@
+//! Sessions, the directories that know users, and the login between the two.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::file::file_path;
+use super::problem::Located;
+use super::section::Section;
+use super::settings::{Directory, Login, RoleNumbering, Sessions};
+use super::value::{cores, optional_duration, positive_duration};
+
+/// `[sessions]`.
+pub(super) fn sessions(section: &mut Section<'_>) -> Sessions {
+    section.unsupported_choice("store", &["memory", "file", "redis"]);
+    section.unsupported("file");
+    section.unsupported("redis");
+    Sessions {
+        lifetime: section.parsed_or("lifetime", Duration::from_secs(24 * 60 * 60), positive_duration),
+        idle_timeout: section.parsed_or("idle_timeout", None, optional_duration),
+        per_user: section.count_or("per_user", 100, 1_000_000),
+        max: section.count_or("max", 10_000_000, 1_000_000_000),
+    }
+}
+
+/// `[[directories]]`: at least one.
+pub(super) fn directories(root: &mut Section<'_>) -> Vec<Directory> {
+    root.sections("directories", directory).unwrap_or_else(|| {
+        root.missing("directories", "add [[directories]] with kind = \"file\" and the path of a users file");
+        Vec::new()
+    })
+}
+
+fn directory(section: &mut Section<'_>) -> Directory {
+    section.unsupported_choice("kind", &["file", "postgres", "ldap", "webitel"]);
+    let default = Located { value: "config/users.toml".into(), place: section.place().clone() };
+    Directory { path: section.parsed("path", file_path).unwrap_or(default), rehash: section.flag_or("rehash", true) }
+}
+
+/// `[login]`.
+pub(super) fn login(section: &mut Section<'_>) -> Login {
+    section.unsupported("whoami");
+    section.unsupported("throttle");
+    // One core stays free for those who are logged in already.
+    let most = NonZeroUsize::new(cores().get() - 1).unwrap_or(NonZeroUsize::MIN);
+    let numberings = [("contract", RoleNumbering::Contract), ("engine", RoleNumbering::Engine)];
+    Login {
+        hide_unknown_users: section.flag_or("hide_unknown_users", false),
+        role_numbering: section.choice_or("role_numbering", RoleNumbering::Contract, &numberings),
+        concurrency: section.threads_or("concurrency", most),
+        queue: section.number_or("queue", 64, 0..=1_000_000),
+        queue_timeout: section.parsed_or("queue_timeout", Duration::from_secs(5), positive_duration),
+    }
+}

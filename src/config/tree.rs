@@ -1,0 +1,150 @@
+//! The configuration as it was written: a tree of values that each know their place. Knows no key and no meaning.
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+use toml::de::{DeInteger, DeTable, DeValue};
+
+use super::findings::{Findings, Wrong};
+use super::problem::Place;
+
+/// The keys of a table and what stands at them.
+pub(super) type Table = BTreeMap<String, Node>;
+
+/// A value and where it was written.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    /// What was written.
+    pub(super) value: Value,
+    /// Where the key stands; for an item of a list, where the item stands.
+    pub(super) key: Place,
+    /// Where the value stands.
+    pub(super) place: Place,
+}
+
+/// What was written.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    /// A text in quotes.
+    Text(String),
+    /// A text from the environment, which is whatever type its key wants.
+    Raw(String),
+    /// A whole number.
+    Integer(i64),
+    /// True or false.
+    Boolean(bool),
+    /// A list, of tables as well.
+    List(Vec<Node>),
+    /// A table.
+    Table(Table),
+    /// Something that no key takes, by its name in English.
+    Other(&'static str),
+}
+
+/// The tree of a TOML text; what is no TOML goes to the findings.
+pub(super) fn parse(text: &str, findings: &Findings) -> Table {
+    let reader = Reader { starts: line_starts(text), findings };
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        let line = error.span().map_or(0, |span| reader.line(span.start));
+        let fix = "check the quotes, brackets and commas of this line";
+        findings.add_torn(line, Wrong::new(format!("not valid TOML: {}", error.message()), fix));
+    }
+    reader.table(table.into_inner())
+}
+
+fn line_starts(text: &str) -> Vec<usize> {
+    std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
+}
+
+struct Reader<'f> {
+    starts: Vec<usize>,
+    findings: &'f Findings,
+}
+
+impl Reader<'_> {
+    fn line(&self, offset: usize) -> usize {
+        self.starts.partition_point(|start| *start <= offset)
+    }
+
+    fn place(&self, span: std::ops::Range<usize>) -> Place {
+        self.findings.place(self.line(span.start))
+    }
+
+    fn table(&self, table: DeTable<'_>) -> Table {
+        let entries = table.into_iter().map(|(key, value)| {
+            let place = self.place(key.span());
+            (key.into_inner().into_owned(), self.node(value, Some(place)))
+        });
+        entries.collect()
+    }
+
+    fn node(&self, value: Spanned<DeValue<'_>>, key: Option<Place>) -> Node {
+        let place = self.place(value.span());
+        let value = match value.into_inner() {
+            DeValue::String(text) => Value::Text(text.into_owned()),
+            DeValue::Integer(number) => integer(&number),
+            DeValue::Float(_) => Value::Other("a number with a fraction"),
+            DeValue::Boolean(flag) => Value::Boolean(flag),
+            DeValue::Datetime(_) => Value::Other("a date"),
+            DeValue::Array(items) => Value::List(items.into_iter().map(|item| self.node(item, None)).collect()),
+            DeValue::Table(table) => Value::Table(self.table(table)),
+        };
+        Node { value, key: key.unwrap_or_else(|| place.clone()), place }
+    }
+}
+
+fn integer(number: &DeInteger<'_>) -> Value {
+    match i64::from_str_radix(number.as_str(), number.radix()) {
+        Ok(number) => Value::Integer(number),
+        Err(_) => Value::Other("a number too large to use"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn line(place: &Place) -> usize {
+        match place {
+            Place::File { line, .. } => *line,
+            Place::Environment(name) => panic!("{name} is no line"),
+        }
+    }
+
+    #[test]
+    fn every_node_knows_its_line() {
+        let findings = Findings::new(Path::new("g.toml"));
+        let tree = parse("# first\n[a]\nb = 1_000\n\n[[c]]\nd = [\n  'x',\n  \"y\",\n]\n[[c]]\n[e.f]\n", &findings);
+        assert!(findings.into_problems().is_empty());
+        let Value::Table(a) = &tree["a"].value else { panic!("{tree:?}") };
+        assert_eq!((line(&tree["a"].place), line(&a["b"].place)), (2, 3));
+        assert!(matches!(a["b"].value, Value::Integer(1000)));
+        let Value::List(c) = &tree["c"].value else { panic!("{tree:?}") };
+        assert_eq!((line(&c[0].place), line(&c[1].place)), (5, 10));
+        let Value::Table(first) = &c[0].value else { panic!("{c:?}") };
+        let Value::List(d) = &first["d"].value else { panic!("{first:?}") };
+        assert_eq!((line(&first["d"].key), line(&d[1].place)), (6, 8));
+        assert_eq!(line(&tree["e"].key), 11);
+    }
+
+    #[test]
+    fn all_syntax_errors_are_told() {
+        let findings = Findings::new(Path::new("g.toml"));
+        parse("[a]\nb = x y\nc = \nd = 1\n", &findings);
+        let lines: Vec<usize> = findings.into_problems().iter().map(|problem| line(&problem.place)).collect();
+        assert_eq!(lines, [2, 3]);
+    }
+
+    #[test]
+    fn huge_numbers_and_dates_are_kept_as_what_they_are() {
+        let findings = Findings::new(Path::new("g.toml"));
+        let tree = parse("a = 99999999999999999999\nb = 0xff\nc = 1979-05-27\nd = 1.5", &findings);
+        assert!(matches!(tree["a"].value, Value::Other("a number too large to use")));
+        assert!(matches!(tree["b"].value, Value::Integer(255)));
+        assert!(matches!(tree["c"].value, Value::Other("a date")));
+        assert!(matches!(tree["d"].value, Value::Other("a number with a fraction")));
+    }
+}

@@ -1,0 +1,50 @@
+//! Keys and values that this build does not do yet: said aloud, never accepted and ignored.
+
+use super::findings::Wrong;
+use super::section::{Section, unknown_word};
+use super::tree::{Node, Value};
+use super::value::quoted;
+
+const FIX: &str = "remove it";
+
+impl Section<'_> {
+    /// A key that is refused whatever it says.
+    pub(super) fn unsupported(&mut self, key: &'static str) {
+        if let Some(node) = self.take(key) {
+            self.wrong(key, &node.key, not_yet("not supported by this build yet"));
+        }
+    }
+
+    /// A switch that can only be off.
+    pub(super) fn unsupported_flag(&mut self, key: &'static str) {
+        if let Some(flag) = self.flag(key).filter(|flag| flag.value) {
+            self.wrong(key, &flag.place, not_yet("true is not supported by this build yet"));
+        }
+    }
+
+    /// A key that can only say `off`.
+    pub(super) fn unsupported_but(&mut self, key: &'static str, off: &str) {
+        let Some(node) = self.take(key) else { return };
+        if !says(&node, off) {
+            self.wrong(key, &node.place, not_yet("not supported by this build yet"));
+        }
+    }
+
+    /// A choice of which this build does only the first word.
+    pub(super) fn unsupported_choice(&mut self, key: &'static str, words: &[&str]) {
+        self.parsed_or(key, (), |text| match words.iter().position(|word| *word == text) {
+            Some(0) => Ok(()),
+            Some(_) => Err(not_yet(format!("{} is not supported by this build yet", quoted(text)))),
+            None => Err(unknown_word(text, words.iter().copied())),
+        });
+    }
+}
+
+/// That something is known but not done.
+pub(super) fn not_yet(what: impl Into<String>) -> Wrong {
+    Wrong::new(what, FIX)
+}
+
+fn says(node: &Node, word: &str) -> bool {
+    matches!(&node.value, Value::Text(text) | Value::Raw(text) if text == word)
+}

@@ -1,0 +1,83 @@
+//! Which host a request is for: said once, or twice alike (RFC 9112, section 3.2; RFC 9113, section 8.3.1).
+
+use http::header::HOST;
+use http::uri::Authority;
+use http::{HeaderMap, Uri, Version};
+
+use super::error::Refusal;
+
+/// The host and port as sent; `None` only for HTTP/1.0, which need not say.
+///
+/// # Errors
+/// [`Refusal::Ambiguous`] when it is missing, repeated, malformed, or said twice differently.
+pub(crate) fn judge(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<Option<Authority>, Refusal> {
+    let mut lines = headers.get_all(HOST).iter();
+    let in_header = match (lines.next(), lines.next()) {
+        (Some(line), None) => Some(parse(line.as_bytes())?),
+        (None, None) => None,
+        _ => return Err(Refusal::Ambiguous("The Host header is repeated")),
+    };
+    let in_target = uri.authority().map(|authority| parse(authority.as_str().as_bytes())).transpose()?;
+    match (in_header, in_target) {
+        (Some(header), Some(target)) if header != target => Err(Refusal::Ambiguous("The target and Host disagree")),
+        (None, Some(_)) if version == Version::HTTP_11 => Err(Refusal::Ambiguous("The Host header is missing")),
+        (Some(host), _) | (None, Some(host)) => Ok(Some(host)),
+        (None, None) if version == Version::HTTP_10 => Ok(None),
+        (None, None) => Err(Refusal::Ambiguous("The Host header is missing")),
+    }
+}
+
+/// The host without port and trailing dot, so that rules see one name however it is spelt.
+pub(crate) fn bare_host(authority: Option<&Authority>) -> &str {
+    let host = authority.map_or("", Authority::host);
+    host.strip_suffix('.').unwrap_or(host)
+}
+
+fn parse(text: &[u8]) -> Result<Authority, Refusal> {
+    let authority = Authority::try_from(text).ok().filter(|authority| {
+        let digits = authority.as_str().rsplit_once(':').is_none_or(|(_, port)| port != "" || authority.host() == "");
+        !authority.as_str().contains('@') && !authority.host().is_empty() && digits
+    });
+    authority.ok_or(Refusal::Ambiguous("The host is malformed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn judged(version: Version, uri: &str, hosts: &[&str]) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(HOST, HeaderValue::from_str(host).unwrap());
+        }
+        judge(version, &uri.parse().unwrap(), &headers).ok().map(|host| host.map_or(String::new(), |h| h.to_string()))
+    }
+
+    #[test]
+    fn one_host_is_needed() {
+        assert_eq!(judged(Version::HTTP_11, "/", &["a:1"]).as_deref(), Some("a:1"));
+        assert_eq!(judged(Version::HTTP_11, "/", &["[::1]:1"]).as_deref(), Some("[::1]:1"));
+        assert_eq!(judged(Version::HTTP_10, "/", &[]).as_deref(), Some(""));
+        assert_eq!(judged(Version::HTTP_2, "https://a/", &[]).as_deref(), Some("a"));
+        for bad in [&[][..], &["a", "a"], &["a", "b"], &[""], &["a b"], &["u@a"], &["a,b"], &["a/b"], &["a:"], &["a:x"]] {
+            assert_eq!(judged(Version::HTTP_11, "/", bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn said_twice_it_must_agree() {
+        assert_eq!(judged(Version::HTTP_11, "http://A/", &["a"]).as_deref(), Some("a"));
+        assert_eq!(judged(Version::HTTP_2, "https://a/", &["A"]).as_deref(), Some("A"));
+        assert_eq!(judged(Version::HTTP_2, "https://a/", &["b"]), None);
+        assert_eq!(judged(Version::HTTP_11, "http://a/", &["b"]), None);
+        assert_eq!(judged(Version::HTTP_11, "http://a/", &[]), None);
+        assert_eq!(judged(Version::HTTP_11, "http://u@a/", &["a"]), None);
+    }
+
+    #[test]
+    fn rules_see_one_name() {
+        let host = |text: &str| bare_host(Some(&text.parse().unwrap())).to_owned();
+        assert_eq!((host("a.b.:1"), host("a.b"), bare_host(None)), ("a.b".into(), "a.b".into(), ""));
+    }
+}

@@ -1,0 +1,75 @@
+//! The body of an answer: the gateway's own bytes, or an upstream's stream, counted on its way to the client.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+
+use super::record::Record;
+use crate::upstream::AnswerBody;
+
+/// What an answer carries. The record lives as long as its body, so that its line holds what was really sent.
+#[derive(Debug)]
+pub struct Body {
+    content: Content,
+    record: Option<Rc<Record>>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Own(Bytes),
+    Upstream(Box<AnswerBody>),
+}
+
+impl Body {
+    /// The gateway's own bytes.
+    pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
+        Self { content: Content::Own(bytes.into()), record: None }
+    }
+
+    /// An upstream's stream.
+    pub(crate) fn upstream(body: AnswerBody) -> Self {
+        Self { content: Content::Upstream(Box::new(body)), record: None }
+    }
+
+    /// Counts what is sent in `record` from here on.
+    pub(crate) fn recorded(self, record: Rc<Record>) -> Self {
+        Self { record: Some(record), ..self }
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = match &mut self.content {
+            Content::Own(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Content::Own(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Content::Upstream(body) => Pin::new(body.as_mut()).poll_frame(cx),
+        };
+        if let (Poll::Ready(Some(frame)), Some(record)) = (&polled, &self.record) {
+            match frame {
+                Ok(frame) => record.sent(frame.data_ref().map_or(0, Bytes::len)),
+                Err(_) => record.broke_off(),
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Own(bytes) => bytes.is_empty(),
+            Content::Upstream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Upstream(body) => body.size_hint(),
+        }
+    }
+}

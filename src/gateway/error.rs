@@ -1,0 +1,224 @@
+//! The one place where a refusal becomes a response; what it says outside and what it is called in logs and metrics.
+
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+use serde_json::json;
+
+use super::body::Body;
+use crate::auth::{Denied, Full, Rejected};
+use crate::directory::Refused;
+use crate::upstream::{BodyFault, Fault};
+
+/// Seconds a client is asked to wait before it tries a login again.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
+/// Why the gateway answers a request itself, and not kindly.
+#[derive(Clone, Debug)]
+pub(crate) enum Refusal {
+    /// The request can be understood in more than one way, or in none.
+    Ambiguous(&'static str),
+    /// A login body that is not what the contract says.
+    BadLogin(&'static str),
+    /// No user name in a login.
+    NameRequired,
+    /// Wrong or missing password.
+    InvalidCredentials,
+    /// No such user, where that may be said.
+    UnknownUser,
+    /// A logout without a live pair.
+    BadCaller,
+    /// The right pair, too late.
+    TokenExpired,
+    /// No pair, or not a right one.
+    InvalidToken,
+    /// A live session that may not do this, or a route closed to all.
+    Forbidden,
+    /// No rule for this path.
+    NoRoute,
+    /// The path has rules, the method none; the value for `Allow`.
+    MethodNotAllowed(HeaderValue),
+    /// A request body that stopped.
+    BodyStalled,
+    /// A request body over the limit.
+    BodyTooLarge,
+    /// A login that is not JSON by its content type.
+    NotJson,
+    /// An expectation other than 100-continue (RFC 9110, section 10.1.1).
+    UnknownExpectation,
+    /// The TLS server name and the host disagree about the rules.
+    Misdirected,
+    /// A method that no proxy of this kind carries.
+    NotImplemented,
+    /// The client broke off its own body.
+    BodyBroken,
+    /// More logins than can be checked.
+    LoginBusy,
+    /// As many sessions as are allowed.
+    SessionsFull,
+    /// No server could be reached.
+    Unreachable,
+    /// A server answered nothing, or nothing that is HTTP.
+    BrokenAnswer,
+    /// A server answered a WebSocket handshake wrongly, or switched protocols unasked.
+    BadSwitch,
+    /// A server took too long.
+    UpstreamTimeout,
+}
+
+impl Refusal {
+    /// The status code.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Ambiguous(_) | Self::BadLogin(_) | Self::NameRequired | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::InvalidCredentials | Self::BadCaller | Self::TokenExpired | Self::InvalidToken => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::UnknownUser | Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyStalled => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
+            Self::LoginBusy | Self::SessionsFull => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unreachable | Self::BrokenAnswer | Self::BadSwitch => StatusCode::BAD_GATEWAY,
+            Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// What the client is told.
+    pub(crate) fn info(&self) -> &'static str {
+        match self {
+            Self::Ambiguous(info) | Self::BadLogin(info) => info,
+            Self::NameRequired => "User name is required",
+            Self::InvalidCredentials => "Invalid credentials",
+            Self::UnknownUser => "User not found",
+            Self::BadCaller => "Bad caller",
+            Self::TokenExpired => "Token expired",
+            Self::InvalidToken => "Invalid token or key",
+            Self::Forbidden => "Forbidden",
+            Self::NoRoute => "Not found",
+            Self::MethodNotAllowed(_) => "Method not allowed",
+            Self::BodyStalled => "The request body stopped",
+            Self::BodyTooLarge => "The request body is too large",
+            Self::NotJson => "The content type must be application/json",
+            Self::UnknownExpectation => "Only 100-continue can be expected",
+            Self::Misdirected => "The TLS server name and the host disagree",
+            Self::NotImplemented => "Method not implemented",
+            Self::BodyBroken => "The request body broke off",
+            Self::LoginBusy => "Too many logins at once",
+            Self::SessionsFull => "Too many sessions",
+            Self::Unreachable => "The API cannot be reached",
+            Self::BrokenAnswer => "The API gave no answer",
+            Self::BadSwitch => "The API switched protocols wrongly",
+            Self::UpstreamTimeout => "The API took too long",
+        }
+    }
+
+    /// A stable name for logs and metrics.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Ambiguous(_) => "ambiguous",
+            Self::BadLogin(_) => "bad_login",
+            Self::NameRequired => "name_required",
+            Self::InvalidCredentials => "invalid_credentials",
+            Self::UnknownUser => "unknown_user",
+            Self::BadCaller => "bad_caller",
+            Self::TokenExpired => "token_expired",
+            Self::InvalidToken => "invalid_token",
+            Self::Forbidden => "forbidden",
+            Self::NoRoute => "no_route",
+            Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::BodyStalled => "body_stalled",
+            Self::BodyTooLarge => "body_too_large",
+            Self::NotJson => "not_json",
+            Self::UnknownExpectation => "unknown_expectation",
+            Self::Misdirected => "misdirected",
+            Self::NotImplemented => "not_implemented",
+            Self::BodyBroken => "body_broken",
+            Self::LoginBusy => "login_busy",
+            Self::SessionsFull => "sessions_full",
+            Self::Unreachable => "unreachable",
+            Self::BrokenAnswer => "broken_answer",
+            Self::BadSwitch => "bad_switch",
+            Self::UpstreamTimeout => "upstream_timeout",
+        }
+    }
+
+    /// The response, in the shape of the contract.
+    pub(crate) fn into_response(self) -> Response<Body> {
+        let status = self.status();
+        let mut response = json_response(status, &json!({ "status": "error", "info": self.info() }));
+        let headers = response.headers_mut();
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("X-Access-Token realm=\"gatewarden\"");
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        if let Self::MethodNotAllowed(allow) = self {
+            headers.insert(ALLOW, allow);
+        }
+        response
+    }
+}
+
+/// An answer of the gateway itself; never to be stored.
+pub(crate) fn json_response(status: StatusCode, value: &serde_json::Value) -> Response<Body> {
+    let mut response = Response::new(Body::full(value.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Rejected(Rejected::Expired) => Self::TokenExpired,
+            Denied::Missing | Denied::Rejected(Rejected::Unknown | Rejected::Mismatch) => Self::InvalidToken,
+            Denied::Forbidden => Self::Forbidden,
+        }
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NameRequired => Self::NameRequired,
+            Refused::UnknownUser => Self::UnknownUser,
+            Refused::WrongPassword => Self::InvalidCredentials,
+            Refused::Busy => Self::LoginBusy,
+        }
+    }
+}
+
+impl From<Full> for Refusal {
+    fn from(_: Full) -> Self {
+        Self::SessionsFull
+    }
+}
+
+impl From<BodyFault> for Refusal {
+    fn from(fault: BodyFault) -> Self {
+        match fault {
+            BodyFault::Stalled => Self::BodyStalled,
+            BodyFault::TooLarge => Self::BodyTooLarge,
+            BodyFault::Broken => Self::BodyBroken,
+        }
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Unreachable => Self::Unreachable,
+            Fault::BrokenAnswer => Self::BrokenAnswer,
+            Fault::ConnectTimeout | Fault::ResponseTimeout => Self::UpstreamTimeout,
+            Fault::Body(fault) => fault.into(),
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Sends an admitted request on and its answer back: headers rewritten, bodies streamed, a WebSocket tunnelled.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, REFERER};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use hyper::body::{Body as _, Incoming};
+use tokio::time::Instant;
+
+use super::body::Body;
+use super::credentials::{self, Presented, X_ACCESS_TOKEN, X_KEY};
+use super::error::Refusal;
+use super::record::Record;
+use super::routes::Forward;
+use super::upgrade::{self, Handshake};
+use super::{Worker, client, prefix};
+use crate::auth::Admission;
+use crate::upstream::headers::{announced_trailers, strip_hop_by_hop, strip_hop_by_hop_of_answer};
+use crate::upstream::{AnswerBody, Answered, BodyBounds, Progress, RequestBody, Tunnel, TrailerRule};
+
+/// A request that may go on, and everything that decides how.
+pub(crate) struct Going<'a> {
+    pub(crate) record: &'a Rc<Record>,
+    pub(crate) route: &'a Arc<Forward>,
+    pub(crate) admission: Admission,
+    /// The pair, for upstreams that want it themselves.
+    pub(crate) presented: Option<Presented>,
+    /// What the client calls this gateway.
+    pub(crate) authority: Option<Authority>,
+}
+
+impl Worker {
+    /// Forwards and answers; whatever fails is a [`Refusal`].
+    pub(crate) async fn forward(
+        &self,
+        going: Going<'_>,
+        mut request: Request<Incoming>,
+    ) -> Result<Response<Body>, Refusal> {
+        self.check_expectations(request.headers())?;
+        let handshake = upgrade::requested(&mut request)?;
+        let (mut head, incoming) = request.into_parts();
+        head.uri = outbound_uri(&head.uri, &going)?;
+        head.version = Version::HTTP_11;
+        head.extensions.clear();
+        let body = self.request_body(&going, &head.headers, incoming);
+        self.rewrite(&mut head.headers, &going);
+        if handshake.is_some() {
+            upgrade::ask(&mut head.headers);
+        }
+        let began = Instant::now();
+        let sent = going.route.upstream.send(&going.admission, Request::from_parts(head, body), &self.pools).await;
+        match sent {
+            Ok(answered) => {
+                going.record.served(Some(&answered.lease.server.0), began);
+                self.answer_of(answered, handshake, &going)
+            }
+            Err(failed) => {
+                going.record.served(failed.server.as_ref(), began);
+                Err(failed.fault.into())
+            }
+        }
+    }
+
+    fn check_expectations(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let unknown = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+        if headers.get_all(EXPECT).iter().any(unknown) {
+            return Err(Refusal::UnknownExpectation);
+        }
+        let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        match (announced, self.gateway.limits.body_bytes) {
+            (Some(announced), Some(most)) if announced > most => Err(Refusal::BodyTooLarge),
+            _ => Ok(()),
+        }
+    }
+
+    fn request_body(&self, going: &Going<'_>, headers: &HeaderMap, incoming: Incoming) -> RequestBody {
+        if incoming.is_end_stream() {
+            return RequestBody::EMPTY;
+        }
+        let progress = Rc::new(Progress::default());
+        going.record.streams(&progress);
+        let limits = &self.gateway.limits;
+        let bounds = BodyBounds { bytes: limits.body_bytes, idle: limits.body_idle_timeout };
+        RequestBody::streaming(incoming, progress, bounds, self.trailers(headers))
+    }
+
+    fn trailers(&self, headers: &HeaderMap) -> TrailerRule {
+        TrailerRule { announced: announced_trailers(headers), reserved: self.gateway.reserved.clone() }
+    }
+
+    /// Strip, then inject: what a client sent under a reserved name never reaches an upstream.
+    fn rewrite(&self, headers: &mut HeaderMap, going: &Going<'_>) {
+        let proxies = &self.gateway.trusted_proxies;
+        let scheme = client::scheme(&going.record.peer, headers, proxies);
+        strip_hop_by_hop(headers);
+        self.gateway.reserved.strip(headers);
+        join_cookies(headers);
+        redact_referer(headers);
+        let client_address = HeaderValue::from_str(&going.record.client.to_string());
+        headers.insert(client::X_FORWARDED_FOR, client_address.unwrap_or(HeaderValue::from_static("unknown")));
+        headers.insert(client::X_FORWARDED_PROTO, scheme);
+        headers.insert(client::X_REQUEST_ID, going.record.request_id.clone());
+        set_host(headers, going);
+        if let Some(session) = going.admission.session() {
+            self.gateway.identity.introduce(session, headers);
+        }
+        if let Some(presented) = going.presented.as_ref().filter(|_| going.route.forward_credentials) {
+            headers.insert(X_KEY, presented.key_text.clone());
+            headers.insert(X_ACCESS_TOKEN, presented.token.clone());
+        }
+    }
+
+    fn answer_of(
+        &self,
+        answered: Answered,
+        handshake: Option<Handshake>,
+        going: &Going<'_>,
+    ) -> Result<Response<Body>, Refusal> {
+        match handshake {
+            Some(handshake) if answered.switches_protocols() => self.tunnel(answered, handshake, going),
+            _ if answered.switches_protocols() => Err(Refusal::BadSwitch),
+            _ => {
+                let trailers = self.trailers(answered.response.headers());
+                let Answered { response, lease } = answered;
+                let (mut head, incoming) = response.into_parts();
+                strip_hop_by_hop_of_answer(&mut head.headers);
+                head.version = Version::HTTP_11;
+                if going.route.strip_prefix {
+                    prefix::give_back(&mut head.headers, &going.route.path, going.authority.as_ref());
+                }
+                let body = Body::upstream(AnswerBody::new(incoming, lease, trailers));
+                Ok(Response::from_parts(head, body))
+            }
+        }
+    }
+
+    /// Answers 101 and passes bytes from then on, in a task that keeps the client's place among the connections.
+    fn tunnel(
+        &self,
+        mut answered: Answered,
+        handshake: Handshake,
+        going: &Going<'_>,
+    ) -> Result<Response<Body>, Refusal> {
+        if !handshake.is_granted(&answered.response) {
+            return Err(Refusal::BadSwitch);
+        }
+        let upstream = hyper::upgrade::on(&mut answered.response);
+        let (record, ending) = (going.record.clone(), self.ending.clone());
+        let idle_timeout = self.gateway.limits.tunnel_idle_timeout;
+        let lease = answered.lease;
+        self.tunnels.spawn_local(async move {
+            if let (Ok(downstream), Ok(upstream)) = tokio::join!(handshake.downstream, upstream) {
+                let tunnel = Tunnel { downstream, upstream, idle_timeout };
+                let passed = tunnel.run(async { ending.cancelled().await; GOING_AWAY }).await;
+                record.tunnelled(&passed);
+            }
+            drop(lease);
+        });
+        let mut headers = std::mem::take(answered.response.headers_mut());
+        strip_hop_by_hop_of_answer(&mut headers);
+        upgrade::ask(&mut headers);
+        let mut response = Response::new(Body::full(""));
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+}
+
+/// RFC 6455, section 7.4.1.
+const GOING_AWAY: u16 = 1001;
+
+/// The path that was judged and, where the route cuts or the query held credentials, what is left of it.
+fn outbound_uri(uri: &Uri, going: &Going<'_>) -> Result<Uri, Refusal> {
+    let route = going.route;
+    let path = route.strip_prefix.then(|| prefix::cut(uri.path(), &route.path));
+    let cleaned = uri.query().filter(|query| {
+        route.query_credentials && !route.forward_credentials && credentials::holds_credentials(query)
+    });
+    if path.is_none() && cleaned.is_none() {
+        let whole = uri.path_and_query().cloned();
+        return Ok(Uri::from(whole.unwrap_or_else(|| PathAndQuery::from_static("/"))));
+    }
+    let path = path.as_deref().unwrap_or(uri.path());
+    let query = match cleaned {
+        Some(query) => credentials::without_credentials(query),
+        None => uri.query().map(str::to_owned),
+    };
+    let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    PathAndQuery::try_from(target).map(Uri::from).map_err(|_| Refusal::Ambiguous("The path is malformed"))
+}
+
+fn set_host(headers: &mut HeaderMap, going: &Going<'_>) {
+    let told = going.authority.as_ref().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    if let Some(told) = &told {
+        headers.insert(client::X_FORWARDED_HOST, told.clone());
+    }
+    let renamed = going.route.upstream.server_host();
+    let host = if going.route.upstream.renames_host() { renamed } else { told.or(renamed) };
+    headers.insert(HOST, host.unwrap_or(HeaderValue::from_static("localhost")));
+}
+
+/// HTTP/2 may send cookies one by one (RFC 9113, section 8.2.3); an HTTP/1.1 upstream expects one line.
+fn join_cookies(headers: &mut HeaderMap) {
+    let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if lines.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// A page that was opened with credentials in its address sends them on as `Referer`; they stop here.
+fn redact_referer(headers: &mut HeaderMap) {
+    let Some(referer) = headers.get(REFERER) else { return };
+    let Ok(text) = referer.to_str() else {
+        headers.remove(REFERER);
+        return;
+    };
+    let Some((page, query)) = text.split_once('?').filter(|(_, query)| credentials::holds_credentials(query)) else {
+        return;
+    };
+    let kept = credentials::without_credentials(query);
+    let redacted = kept.map_or_else(|| page.to_owned(), |kept| format!("{page}?{kept}"));
+    if let Ok(redacted) = HeaderValue::from_str(&redacted) {
+        headers.insert(REFERER, redacted);
+    }
+}

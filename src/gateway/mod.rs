@@ -1,0 +1,128 @@
+//! What happens to a request, in order. [`Worker::handle`] is the whole story; each step is one file beside this one.
+
+mod authority;
+mod body;
+mod build;
+mod client;
+mod cors;
+mod credentials;
+mod error;
+mod forward;
+mod identity;
+mod login;
+mod peer;
+mod prefix;
+mod record;
+mod routes;
+mod target;
+mod upgrade;
+mod worker;
+
+use std::rc::Rc;
+
+use http::header::ORIGIN;
+use http::uri::Authority;
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+
+pub use body::Body;
+pub use build::Gateway;
+use error::Refusal;
+use forward::Going;
+pub use peer::{Peer, Seat};
+use record::Record;
+use routes::{Action, Forward, Names, Selection};
+pub use worker::Worker;
+
+use crate::auth::{self, Access, Admission};
+use crate::clock::BootTime;
+
+impl Worker {
+    /// Answers one request, and leaves one access line when the last byte of the answer is gone.
+    pub async fn handle(self: Rc<Self>, peer: Rc<Peer>, request: Request<Incoming>) -> Response<Body> {
+        let record = Record::begin(&self, peer, &request);
+        let origin = request.headers().get(ORIGIN).cloned();
+        let mut response = self.answer(&record, request).await.unwrap_or_else(|refusal| {
+            record.refused(&refusal);
+            refusal.into_response()
+        });
+        if let Some(cors) = &self.gateway.cors {
+            cors.mark(response.headers_mut(), origin.as_ref());
+        }
+        response.headers_mut().insert(client::X_REQUEST_ID, record.request_id.clone());
+        record.answered(response.status());
+        response.map(|body| body.recorded(record))
+    }
+
+    async fn answer(&self, record: &Rc<Record>, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+        let gateway = &*self.gateway;
+        let authority = unambiguous(record, &request)?;
+        if let Some(preflight) = gateway.cors.as_ref().and_then(|cors| cors.preflight(&request)) {
+            return Ok(preflight);
+        }
+        match gateway.rule(record, authority.as_ref(), &request)? {
+            Action::Login => {
+                let (head, body) = request.into_parts();
+                gateway.login(record, &head.headers, body).await
+            }
+            Action::Logout => gateway.logout(record, request.headers()),
+            Action::Deny => Err(Refusal::Forbidden),
+            Action::Forward(route) => {
+                let (admission, presented) = gateway.admit(route, &request)?;
+                if let Some(session) = admission.session() {
+                    record.admitted(session);
+                }
+                self.forward(Going { record, route, admission, presented, authority }, request).await
+            }
+        }
+    }
+}
+
+/// The host a request is for, if the request means one thing only.
+fn unambiguous<B>(record: &Record, request: &Request<B>) -> Result<Option<Authority>, Refusal> {
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        return Err(Refusal::NotImplemented);
+    }
+    let authority = authority::judge(request.version(), request.uri(), request.headers())?;
+    if record.peer.take_fragment() {
+        return Err(Refusal::Ambiguous("The target holds a fragment"));
+    }
+    if request.uri().path() == "*" && *request.method() == Method::OPTIONS {
+        return Ok(authority);
+    }
+    target::judge(request.uri().path()).map_err(|unjudgeable| Refusal::Ambiguous(unjudgeable.0))?;
+    Ok(authority)
+}
+
+impl Gateway {
+    /// The rule that decides about a request whose path was judged.
+    fn rule<B>(&self, record: &Record, authority: Option<&Authority>, request: &Request<B>) -> Result<&Action, Refusal> {
+        let names = Names { host: authority::bare_host(authority), sni: record.peer.sni.as_deref() };
+        match self.routes.select(names, request.uri().path(), request.method()) {
+            Selection::Rule(rule) => {
+                record.routed(&rule.label);
+                Ok(&rule.action)
+            }
+            Selection::WrongMethod(allow) => Err(Refusal::MethodNotAllowed(allow.clone())),
+            Selection::Nothing => Err(Refusal::NoRoute),
+            Selection::Ambiguous(why) => Err(Refusal::Ambiguous(why)),
+            Selection::Misdirected => Err(Refusal::Misdirected),
+        }
+    }
+
+    /// The proof that this request may pass, and the pair that got it; on public routes no pair is looked at.
+    fn admit<B>(
+        &self,
+        route: &Forward,
+        request: &Request<B>,
+    ) -> Result<(Admission, Option<credentials::Presented>), Refusal> {
+        let (access, presented) = if route.public {
+            (Access::Public, None)
+        } else {
+            let presented = credentials::present(request.headers(), request.uri().query(), route.sources());
+            (Access::Session { roles: &route.roles }, presented)
+        };
+        let pair = presented.as_ref().map(credentials::Presented::pair);
+        Ok((auth::admit(&self.sessions, access, pair, BootTime::now())?, presented))
+    }
+}

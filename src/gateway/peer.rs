@@ -1,0 +1,61 @@
+//! The other end of a downstream connection: its address and what TLS said of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use tokio::sync::OwnedSemaphorePermit;
+
+/// One downstream connection. Lives as long as anything of it does, tunnels included.
+#[derive(Debug)]
+pub struct Peer {
+    /// The address the kernel gave.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// The server name of the TLS handshake, in lower case.
+    pub sni: Option<Box<str>>,
+    /// Set by the socket side when a request line held a `#`, which the URI type drops before anybody can see it.
+    pub fragment: Arc<AtomicBool>,
+    /// Its place among the connections.
+    pub seat: Option<Seat>,
+}
+
+/// A connection's place: one of `limits.connections`, and one of its worker's. Dropped, it is free again.
+#[derive(Debug)]
+pub struct Seat {
+    _place: OwnedSemaphorePermit,
+    load: Arc<AtomicUsize>,
+}
+
+impl Seat {
+    /// Takes the place, and counts in the worker's `load`.
+    pub fn take(place: OwnedSemaphorePermit, load: Arc<AtomicUsize>) -> Self {
+        load.fetch_add(1, Relaxed);
+        Self { _place: place, load }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.load.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Peer {
+    /// Whether the last request line held a fragment; forgets it.
+    pub(crate) fn take_fragment(&self) -> bool {
+        self.fragment.load(Relaxed) && self.fragment.swap(false, Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn test(address: &str) -> Self {
+        Self {
+            address: address.parse().unwrap(),
+            tls: true,
+            sni: None,
+            fragment: Arc::default(),
+            seat: None,
+        }
+    }
+}

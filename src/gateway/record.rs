@@ -1,0 +1,165 @@
+//! What one request did, gathered as it goes and written as one access line when the last part of it is gone.
+
+use std::cell::{Cell, OnceCell};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, StatusCode, Uri, Version};
+use hyper::Request;
+use tokio::time::Instant;
+
+use super::credentials;
+use super::error::Refusal;
+use super::{Peer, Worker, client};
+use crate::auth::Session;
+use crate::telemetry::access_log::Line;
+use crate::upstream::{Passed, Progress, Server};
+
+/// One request, from its head to the last byte of its answer.
+pub(crate) struct Record {
+    worker: Rc<Worker>,
+    pub(crate) peer: Rc<Peer>,
+    pub(crate) client: IpAddr,
+    pub(crate) request_id: HeaderValue,
+    started: Instant,
+    method: Method,
+    uri: Uri,
+    version: Version,
+    route: OnceCell<Arc<str>>,
+    session: OnceCell<Arc<Session>>,
+    login: OnceCell<Box<str>>,
+    server: OnceCell<Arc<Server>>,
+    progress: OnceCell<Rc<Progress>>,
+    refusal: OnceCell<&'static str>,
+    status: Cell<u16>,
+    sent: Cell<u64>,
+    received: Cell<u64>,
+    waited_micros: Cell<u64>,
+    broken: Cell<bool>,
+}
+
+impl Record {
+    /// Begins at the head of a request.
+    pub(crate) fn begin<B>(worker: &Rc<Worker>, peer: Rc<Peer>, request: &Request<B>) -> Rc<Self> {
+        let proxies = &worker.gateway.trusted_proxies;
+        Rc::new(Self {
+            client: client::address(&peer, request.headers(), proxies),
+            request_id: client::request_id(&peer, request.headers(), proxies).unwrap_or_else(|| worker.next_id()),
+            worker: worker.clone(),
+            peer,
+            started: Instant::now(),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            route: OnceCell::new(),
+            session: OnceCell::new(),
+            login: OnceCell::new(),
+            server: OnceCell::new(),
+            progress: OnceCell::new(),
+            refusal: OnceCell::new(),
+            status: Cell::new(0),
+            sent: Cell::new(0),
+            received: Cell::new(0),
+            waited_micros: Cell::new(0),
+            broken: Cell::new(false),
+        })
+    }
+
+    /// The path of the rule that decided.
+    pub(crate) fn routed(&self, route: &Arc<str>) {
+        let _first = self.route.set(route.clone());
+    }
+
+    /// Whose session let it through.
+    pub(crate) fn admitted(&self, session: &Arc<Session>) {
+        let _first = self.session.set(session.clone());
+    }
+
+    /// Who logs in, by canonical name.
+    pub(crate) fn logged_in(&self, name: &str) {
+        let _first = self.login.set(name.into());
+    }
+
+    /// A body that will stream.
+    pub(crate) fn streams(&self, progress: &Rc<Progress>) {
+        let _first = self.progress.set(progress.clone());
+    }
+
+    /// Which server answered or failed, and how long that took.
+    pub(crate) fn served(&self, server: Option<&Arc<Server>>, since: Instant) {
+        if let Some(server) = server {
+            let _first = self.server.set(server.clone());
+        }
+        self.waited_micros.set(u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// The gateway refused it.
+    pub(crate) fn refused(&self, refusal: &Refusal) {
+        let _first = self.refusal.set(refusal.label());
+    }
+
+    /// The head of the answer is known.
+    pub(crate) fn answered(&self, status: StatusCode) {
+        self.status.set(status.as_u16());
+    }
+
+    /// Bytes of the answer's body went out.
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.sent.set(self.sent.get() + bytes as u64);
+    }
+
+    /// Bytes passed through a tunnel.
+    pub(crate) fn tunnelled(&self, passed: &Passed) {
+        self.received.set(passed.received);
+        self.sent.set(passed.sent);
+    }
+
+    /// The upstream's answer ended too early.
+    pub(crate) fn broke_off(&self) {
+        self.broken.set(true);
+    }
+
+    fn refusal(&self) -> Option<&'static str> {
+        let vanished = (self.status.get() == 0).then_some("client_gone");
+        let broken = self.broken.get().then_some("answer_broke_off");
+        self.refusal.get().copied().or(vanished).or(broken)
+    }
+
+    fn query(&self) -> Option<String> {
+        let is_login = self.uri.path() == "/login";
+        let query = self.uri.query().filter(|_| self.worker.gateway.log_query && !is_login)?;
+        Some(credentials::redacted(query))
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let user = self.session.get().map(|session| session.user()).or(self.login.get().map(AsRef::as_ref));
+        let streamed = self.progress.get().map_or(0, |progress| progress.received.get());
+        let query = self.query();
+        self.worker.gateway.access_log.write(&Line {
+            peer: self.client,
+            user,
+            method: self.method.as_str(),
+            path: self.uri.path(),
+            query: query.as_deref(),
+            protocol: if self.version == Version::HTTP_2 { "h2" } else { "h1" },
+            route: self.route.get().map(AsRef::as_ref),
+            status: self.status.get(),
+            received: self.received.get() + streamed,
+            sent: self.sent.get(),
+            micros: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            upstream_micros: self.waited_micros.get(),
+            server: self.server.get().map(|server| &*server.label),
+            refusal: self.refusal(),
+            request_id: self.request_id.to_str().unwrap_or_default(),
+        });
+    }
+}
+
+impl std::fmt::Debug for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Record").field("request_id", &self.request_id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,252 @@
+//! Which rule decides about a request: the longest prefix of whole segments, by host. Knows nothing of credentials.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use http::{HeaderValue, Method};
+
+use super::credentials::Sources;
+use super::target;
+use crate::config::{self, Access, Problems};
+use crate::directory::Role;
+use crate::upstream::Upstream;
+
+/// Everything a rule can say of a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    /// POST /login.
+    Login,
+    /// POST /logout.
+    Logout,
+    /// Refused without a look at credentials.
+    Deny,
+    /// Sent to an upstream, if [`Forward::access`] lets it.
+    Forward(Arc<Forward>),
+}
+
+/// A rule that forwards.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    /// The prefix or path as configured.
+    pub(crate) path: Arc<str>,
+    pub(crate) public: bool,
+    pub(crate) roles: Vec<Role>,
+    header_credentials: bool,
+    pub(crate) query_credentials: bool,
+    pub(crate) forward_credentials: bool,
+    pub(crate) strip_prefix: bool,
+    pub(crate) upstream: Arc<Upstream>,
+}
+
+impl Forward {
+    /// Where credentials are taken from.
+    pub(crate) fn sources(&self) -> Sources {
+        let Self { header_credentials: header, query_credentials: query, forward_credentials: forwarded, .. } = *self;
+        Sources { header, query, forwarded }
+    }
+}
+
+/// What was selected for a path and method.
+#[derive(Debug)]
+pub(crate) enum Selection<'a> {
+    /// The rule that decides.
+    Rule(&'a Rule),
+    /// The prefix is known, the method is not; the value for `Allow`.
+    WrongMethod(&'a HeaderValue),
+    /// No prefix matches.
+    Nothing,
+    /// Another rule would decide if the path were read leniently, or its encoded slash is not for this route.
+    Ambiguous(&'static str),
+    /// The TLS server name selects other rules than `Host` does.
+    Misdirected,
+}
+
+/// A rule and the methods it takes.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    /// The path as configured; names the rule in logs.
+    pub(crate) label: Arc<str>,
+    methods: Vec<Method>,
+    keep_encoded_slash: bool,
+    pub(crate) action: Action,
+}
+
+/// The rules that share a path; the method picks one.
+#[derive(Debug, Default)]
+struct Group {
+    rules: Vec<Arc<Rule>>,
+    allow: Option<HeaderValue>,
+}
+
+type Paths = HashMap<Box<[u8]>, usize, RandomState>;
+
+/// The rules of one host, by path as written and, for lenient readings, in lower case.
+#[derive(Debug, Default)]
+struct Table {
+    groups: Vec<Group>,
+    exact: Paths,
+    prefixes: Paths,
+    folded_exact: Paths,
+    folded_prefixes: Paths,
+    longest_prefix: usize,
+}
+
+/// All rules of the gateway.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    any: Table,
+    hosts: HashMap<Box<str>, Table, RandomState>,
+}
+
+/// The upstreams by name.
+pub(crate) type Upstreams = HashMap<String, Arc<Upstream>>;
+
+impl Routes {
+    /// Builds the tables; paths that differ only in case are problems, for a lenient upstream would mix them up.
+    pub(crate) fn build(routes: &[config::Route], upstreams: &Upstreams, problems: &mut Problems) -> Self {
+        let mut built = Self { any: Table::default(), hosts: HashMap::default() };
+        let hosts = routes.iter().flat_map(|route| &route.hosts);
+        built.hosts.extend(hosts.map(|host| (host.as_str().into(), Table::default())));
+        built.each_table(|_, table| {
+            table.add("/login", true, endpoint("/login", Action::Login));
+            table.add("/logout", true, endpoint("/logout", Action::Logout));
+        });
+        for route in routes {
+            let Some(rule) = rule(route, upstreams) else { continue };
+            let rule = Arc::new(rule);
+            built.each_table(|host, table| {
+                let ours = route.hosts.is_empty() || host.is_some_and(|host| route.hosts.iter().any(|h| h == host));
+                if ours && !table.add(&route.path.value, route.exact, rule.clone()) {
+                    let what = format!("routes.path: {:?} differs from another route only in case", route.path.value);
+                    problems.add(&route.path.place, what, "rename one of them");
+                }
+            });
+        }
+        built
+    }
+
+    /// The rule that decides about `path`, which [`target::judge`] accepted.
+    pub(crate) fn select(&self, names: Names<'_>, path: &str, method: &Method) -> Selection<'_> {
+        let table = self.table(names.host);
+        if !self.hosts.is_empty() && names.sni.is_some_and(|sni| !std::ptr::eq(self.table(sni), table)) {
+            return Selection::Misdirected;
+        }
+        let selected = table.find(path.as_bytes(), false);
+        if table.is_ambiguous(path, selected) {
+            return Selection::Ambiguous("Another rule would decide if this path were read leniently");
+        }
+        let Some(group) = selected.and_then(|index| table.groups.get(index)) else { return Selection::Nothing };
+        match group.rules.iter().find(|rule| rule.takes(method)) {
+            Some(rule) if !rule.keep_encoded_slash && target::holds_encoded_slash(path) => {
+                Selection::Ambiguous("The path holds an encoded slash")
+            }
+            Some(rule) => Selection::Rule(rule),
+            None => group.allow.as_ref().map_or(Selection::Nothing, Selection::WrongMethod),
+        }
+    }
+
+    fn table(&self, host: &str) -> &Table {
+        if self.hosts.is_empty() {
+            return &self.any;
+        }
+        self.hosts.get(host).or_else(|| self.hosts.get(host.to_ascii_lowercase().as_str())).unwrap_or(&self.any)
+    }
+
+    fn each_table(&mut self, mut visit: impl FnMut(Option<&str>, &mut Table)) {
+        visit(None, &mut self.any);
+        for (host, table) in &mut self.hosts {
+            visit(Some(host), table);
+        }
+    }
+}
+
+/// The names a request was sent to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names<'a> {
+    /// From `Host` or `:authority`, without port.
+    pub(crate) host: &'a str,
+    /// From the TLS handshake.
+    pub(crate) sni: Option<&'a str>,
+}
+
+impl Rule {
+    fn takes(&self, method: &Method) -> bool {
+        let implied = *method == Method::HEAD && self.methods.contains(&Method::GET);
+        self.methods.is_empty() || implied || self.methods.contains(method)
+    }
+}
+
+impl Table {
+    /// False when a path of another case is there already.
+    fn add(&mut self, path: &str, exact: bool, rule: Arc<Rule>) -> bool {
+        let path = if path == "/" && !exact { "" } else { path };
+        let (written, folded) = if exact {
+            (&mut self.exact, &mut self.folded_exact)
+        } else {
+            self.longest_prefix = self.longest_prefix.max(path.len());
+            (&mut self.prefixes, &mut self.folded_prefixes)
+        };
+        let index = *written.entry(path.as_bytes().into()).or_insert(self.groups.len());
+        if index == self.groups.len() {
+            self.groups.push(Group::default());
+        }
+        self.groups[index].add(rule);
+        *folded.entry(path.to_ascii_lowercase().as_bytes().into()).or_insert(index) == index
+    }
+
+    fn find(&self, path: &[u8], folded: bool) -> Option<usize> {
+        let (exact, prefixes) =
+            if folded { (&self.folded_exact, &self.folded_prefixes) } else { (&self.exact, &self.prefixes) };
+        if let Some(index) = exact.get(path) {
+            return Some(*index);
+        }
+        let ends = path.iter().enumerate().skip(1).filter(|(_, b)| **b == b'/').map(|(at, _)| at);
+        let ends = std::iter::once(0).chain(ends).chain(std::iter::once(path.len()));
+        ends.take_while(|end| *end <= self.longest_prefix).filter_map(|end| prefixes.get(&path[..end])).last().copied()
+    }
+
+    fn is_ambiguous(&self, path: &str, selected: Option<usize>) -> bool {
+        if target::is_plain(path) {
+            return self.find(path.as_bytes(), true) != selected;
+        }
+        target::readings(path).iter().any(|reading| self.find(reading, true) != selected)
+    }
+}
+
+impl Group {
+    fn add(&mut self, rule: Arc<Rule>) {
+        self.rules.push(rule);
+        let mut methods: Vec<&str> = self.rules.iter().flat_map(|rule| &rule.methods).map(Method::as_str).collect();
+        if methods.contains(&"GET") && !methods.contains(&"HEAD") {
+            methods.push("HEAD");
+        }
+        self.allow = HeaderValue::from_str(&methods.join(", ")).ok();
+    }
+}
+
+fn endpoint(path: &str, action: Action) -> Arc<Rule> {
+    Arc::new(Rule { label: path.into(), methods: vec![Method::POST], keep_encoded_slash: false, action })
+}
+
+fn rule(route: &config::Route, upstreams: &Upstreams) -> Option<Rule> {
+    let action = match route.access {
+        Access::Deny => Action::Deny,
+        Access::Public | Access::Session => Action::Forward(Arc::new(Forward {
+            path: route.path.value.as_str().into(),
+            public: route.access == Access::Public,
+            roles: route.roles.clone(),
+            header_credentials: route.header_credentials,
+            query_credentials: route.query_credentials,
+            forward_credentials: route.forward_credentials,
+            strip_prefix: route.strip_prefix,
+            upstream: upstreams.get(route.upstream.as_ref()?)?.clone(),
+        })),
+    };
+    Some(Rule {
+        label: route.path.value.as_str().into(),
+        methods: route.methods.clone(),
+        keep_encoded_slash: route.keep_encoded_slash,
+        action,
+    })
+}

@@ -1,0 +1,175 @@
+//! The path of a request: refuses what cannot be judged unambiguously, and lists what else a lenient reader could take it for.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+/// Why a path is refused whatever the routes say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unjudgeable(pub(crate) &'static str);
+
+/// Accepts a path that means one thing only: no control, space, backslash, bad escape, `%00` or dot segment, raw or encoded.
+pub(crate) fn judge(path: &str) -> Result<(), Unjudgeable> {
+    if !path.starts_with('/') {
+        return Err(Unjudgeable("The path must start with a slash"));
+    }
+    if path.bytes().any(|b| b.is_ascii_control() || b == b' ' || b == b'\\') {
+        return Err(Unjudgeable("The path holds a control character, a space or a backslash"));
+    }
+    let decoded = decode_checked(path)?;
+    let dotted = |segment: &[u8]| segment == b"." || segment == b"..";
+    if decoded.split(|b| matches!(b, b'/' | b'\\')).any(dotted) {
+        return Err(Unjudgeable("The path holds a dot segment"));
+    }
+    Ok(())
+}
+
+/// Whether the path holds an encoded slash or backslash, which only some routes pass on.
+pub(crate) fn holds_encoded_slash(path: &str) -> bool {
+    escapes(path).any(|escape| matches!(escape, Some(b'/' | b'\\')))
+}
+
+/// Whether a lenient reader could see another path here; `false` for nearly all paths, at the cost of one pass.
+pub(crate) fn is_plain(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    let odd = |b: &u8| matches!(b, b'%' | b';') || b.is_ascii_uppercase();
+    let merges = bytes.windows(2).any(|pair| pair == b"//");
+    !(bytes.iter().any(odd) || merges || bytes.len() > 1 && bytes.ends_with(b"/"))
+}
+
+/// Every path that a lenient reader could see, in lower case: escapes decoded once or twice, `;params` cut, `//` merged, dot
+/// segments resolved, one trailing slash dropped, and any of these together. The path itself comes first.
+pub(crate) fn readings(path: &str) -> Vec<Vec<u8>> {
+    let mut seen: Vec<(Vec<u8>, u8)> = vec![(path.as_bytes().to_ascii_lowercase(), 0)];
+    let mut next = 0;
+    while let Some((reading, decodes)) = seen.get(next).cloned() {
+        next += 1;
+        let mut note = |variant: Vec<u8>, decodes: u8| {
+            if variant.starts_with(b"/") && !seen.iter().any(|(known, times)| *known == variant && *times <= decodes) {
+                seen.push((variant, decodes));
+            }
+        };
+        if decodes < 2 {
+            note(decode(&reading).to_ascii_lowercase(), decodes + 1);
+        }
+        note(cut_params(&reading), decodes);
+        note(merge_slashes(&reading), decodes);
+        note(resolve_dots(&reading), decodes);
+        note(drop_slash(&reading).to_vec(), decodes);
+    }
+    seen.into_iter().map(|(reading, _)| reading).collect()
+}
+
+/// The bytes behind each `%`; `None` for an escape that is cut short or not hexadecimal.
+fn escapes(path: &str) -> impl Iterator<Item = Option<u8>> {
+    let hex = |b: u8| char::from(b).to_digit(16);
+    path.as_bytes().iter().enumerate().filter(|(_, b)| **b == b'%').map(move |(at, _)| {
+        let pair = path.as_bytes().get(at + 1..at + 3)?;
+        u8::try_from(hex(pair[0])? * 16 + hex(pair[1])?).ok()
+    })
+}
+
+fn decode_checked(path: &str) -> Result<Cow<'_, [u8]>, Unjudgeable> {
+    for escape in escapes(path) {
+        match escape {
+            None => return Err(Unjudgeable("The path holds a bad percent escape")),
+            Some(0) => return Err(Unjudgeable("The path holds an encoded NUL")),
+            Some(_) => {}
+        }
+    }
+    Ok(percent_decode_str(path).into())
+}
+
+fn decode(path: &[u8]) -> Vec<u8> {
+    percent_encoding::percent_decode(path).collect()
+}
+
+fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|b| *b == b'/')
+}
+
+fn cut_params(path: &[u8]) -> Vec<u8> {
+    let cut = |segment: &[u8]| segment.split(|b| *b == b';').next().unwrap_or_default().to_vec();
+    segments(path).map(cut).collect::<Vec<_>>().join(&b'/')
+}
+
+fn merge_slashes(path: &[u8]) -> Vec<u8> {
+    let mut merged = path.to_vec();
+    merged.dedup_by(|b, a| *a == b'/' && *b == b'/');
+    merged
+}
+
+fn resolve_dots(path: &[u8]) -> Vec<u8> {
+    let mut kept: Vec<&[u8]> = Vec::new();
+    for segment in segments(path) {
+        match segment {
+            b"." => {}
+            b".." if kept.len() > 1 => drop(kept.pop()),
+            b".." => {}
+            other => kept.push(other),
+        }
+    }
+    if kept.len() == 1 { b"/".to_vec() } else { kept.join(&b'/') }
+}
+
+fn drop_slash(path: &[u8]) -> &[u8] {
+    match path {
+        [rest @ .., b'/'] if !rest.is_empty() => rest,
+        whole => whole,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_cannot_be_judged_is_refused() {
+        for bad in [
+            "", "x", "*", "/a b", "/a\\b", "/a\u{1}", "/a\u{7f}", "/%", "/%2", "/%zz", "/%00", "/..", "/a/../b", "/a/.", "/./a",
+            "/%2e%2e/a", "/a/%2E", "/a/.%2e/b", "/a%2f..%2fb", "/a%5c..%5cb",
+        ] {
+            assert!(judge(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_means_one_thing_passes() {
+        for good in ["/", "/a", "/a//b", "/a;x", "/a/", "/...", "/a..b", "/.well-known/x", "/%41", "/a%2fb", "/%252e%252e", "/ä"] {
+            assert!(judge(good).is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn readings_combine_every_leniency() {
+        let sees = |path: &str, other: &str| readings(path).iter().any(|r| r == other.as_bytes());
+        assert!(sees("/API/x", "/api/x"));
+        assert!(sees("/%61pi", "/api"));
+        assert!(sees("/%2561pi", "/api"));
+        assert!(!sees("/%252561pi", "/api"));
+        assert!(sees("/x//api/", "/x/api"));
+        assert!(sees("/x%3bv=1/api;y", "/x/api"));
+        assert!(sees("/x%252f..;v%252fADMIN%2f", "/admin"));
+    }
+
+    #[test]
+    fn a_plain_path_has_one_reading() {
+        assert!(is_plain("/api/v2/cdr") && is_plain("/"));
+        assert_eq!(readings("/api/v2/cdr").len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn a_plain_path_that_can_be_judged_has_no_other_reading(path in "/[a-z0-9./;%-]{0,24}") {
+            if is_plain(&path) && judge(&path).is_ok() {
+                prop_assert_eq!(readings(&path), vec![path.into_bytes()]);
+            }
+        }
+
+        #[test]
+        fn readings_are_few_and_never_panic(path in "/[ -~]{0,64}") {
+            prop_assert!(readings(&path).len() < 200);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! An answer's body as the socket side sees it: while it lives, its exchange is under way.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+
+use super::activity::Exchange;
+use super::streams::Reading;
+use crate::gateway::Body;
+
+/// The body, and who wants to know how far it is.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    body: Body,
+    _exchange: Exchange,
+    reading: Option<Rc<Reading>>,
+}
+
+impl Answer {
+    pub(crate) fn new(body: Body, exchange: Exchange, reading: Option<Rc<Reading>>) -> Self {
+        Self { body, _exchange: exchange, reading }
+    }
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Some(reading) = &self.reading {
+            if matches!(polled, Poll::Ready(Some(Ok(_)))) { reading.offer() } else { reading.took() }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,123 @@
+//! One downstream connection: TLS under a deadline, then HTTP/1.1 or HTTP/2 by ALPN.
+
+use std::convert::Infallible;
+use std::net::{SocketAddr, TcpStream as StdStream};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::activity::{Activity, Exchange};
+use super::answer::Answer;
+use super::drive::{Ended, drive};
+use super::stream::Watched;
+use super::streams::{Reading, Streams};
+use crate::config::Limits;
+use crate::gateway::{Peer, Seat, Worker};
+
+/// Bytes that wait for the socket before writes wait too.
+const TLS_BUFFER: usize = 64 * 1024;
+
+/// A connection that was accepted, on its way to a worker.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) stream: StdStream,
+    pub(crate) address: SocketAddr,
+    pub(crate) seat: Seat,
+    /// Absent on listeners without TLS.
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// Serves connections on one worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Serving {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) limits: Arc<Limits>,
+    /// Cancelled when connections must finish.
+    pub(crate) closing: CancellationToken,
+}
+
+impl Serving {
+    /// Serves one connection to its end. What goes wrong is logged by peer, for there may be no request to log.
+    pub(crate) async fn serve(self, accepted: Accepted) {
+        let peer = accepted.address;
+        if let Err(ended) = self.try_serve(accepted).await {
+            tracing::info!(%peer, reason = %ended, "connection ended early");
+        }
+    }
+
+    async fn try_serve(self, accepted: Accepted) -> Result<(), Ended> {
+        let Accepted { stream, address, seat, tls } = accepted;
+        let stream = TcpStream::from_std(stream)?;
+        stream.set_nodelay(true)?;
+        let Some(tls) = tls else {
+            let activity = Activity::new();
+            let fragment = activity.fragment.clone();
+            let peer = Peer { address, tls: false, sni: None, fragment, seat: Some(seat) };
+            return self.http1(stream, peer, activity).await;
+        };
+        let accept = TlsAcceptor::from(tls).accept(stream);
+        let mut stream = timeout(self.limits.handshake_timeout, accept).await.map_err(|_| Ended::SlowHandshake)??;
+        let activity = Activity::new();
+        let session = stream.get_mut().1;
+        session.set_buffer_limit(Some(TLS_BUFFER));
+        let speaks_http2 = session.alpn_protocol() == Some(b"h2");
+        let sni = session.server_name().map(Box::from);
+        let peer = Peer { address, tls: true, sni, fragment: activity.fragment.clone(), seat: Some(seat) };
+        if speaks_http2 { self.http2(stream, peer, activity).await } else { self.http1(stream, peer, activity).await }
+    }
+
+    async fn http1<S>(&self, stream: S, peer: Peer, activity: Arc<Activity>) -> Result<(), Ended>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let io = TokioIo::new(Watched::new(stream, activity.clone(), true));
+        let (worker, peer, exchanges) = (self.worker.clone(), Rc::new(peer), activity.clone());
+        let service = service_fn(move |request| {
+            answer(worker.clone(), peer.clone(), request, (exchanges.begin(), None))
+        });
+        let connection = http1::Builder::new()
+            .header_read_timeout(None)
+            .max_header_size(self.limits.header_bytes)
+            .serve_connection(io, service)
+            .with_upgrades();
+        drive(connection, &activity, &self.limits, &self.closing).await
+    }
+
+    async fn http2<S>(&self, stream: S, peer: Peer, activity: Arc<Activity>) -> Result<(), Ended>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let io = TokioIo::new(Watched::new(stream, activity.clone(), false));
+        let (worker, peer, exchanges) = (self.worker.clone(), Rc::new(peer), activity.clone());
+        let streams = Streams::new(self.limits.body_idle_timeout);
+        let announced = streams.clone();
+        let service = service_fn(move |request| {
+            answer(worker.clone(), peer.clone(), request, (exchanges.begin(), Some(announced.announce())))
+        });
+        let connection = http2::Builder::new(streams)
+            .max_concurrent_streams(self.limits.streams)
+            .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX))
+            .serve_connection(io, service);
+        drive(connection, &activity, &self.limits, &self.closing).await
+    }
+}
+
+async fn answer(
+    worker: Rc<Worker>,
+    peer: Rc<Peer>,
+    request: Request<Incoming>,
+    (exchange, reading): (Exchange, Option<Rc<Reading>>),
+) -> Result<Response<Answer>, Infallible> {
+    let response = worker.handle(peer, request).await;
+    Ok(response.map(|body| Answer::new(body, exchange, reading)))
+}

@@ -1,0 +1,192 @@
+//! Sockets, threads and their end: listeners, workers, connections, TLS, drain. Knows nothing of sessions.
+
+mod activity;
+mod answer;
+mod connection;
+mod descriptors;
+mod drain;
+mod drive;
+mod listener;
+mod stream;
+mod streams;
+mod tls;
+mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::admin::health;
+use crate::clock::BootTime;
+use crate::config::{Config, Located, Problems};
+use crate::gateway::Gateway;
+use crate::telemetry::access_log::AccessLog;
+use drain::Drain;
+use listener::{Desk, Listener};
+use worker::Post;
+
+/// A gateway that is whole but has no sockets yet.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    gateway: Gateway,
+    tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// A server whose sockets are bound; connections wait in the kernel.
+#[derive(Debug)]
+pub struct Bound {
+    config: Config,
+    gateway: Arc<Gateway>,
+    listeners: Vec<Listener>,
+    health: Option<Listener>,
+}
+
+/// A server at work.
+#[derive(Debug)]
+pub struct Running {
+    gateway: Arc<Gateway>,
+    drain: Drain,
+    control: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Reads everything the configuration names; opens no socket.
+    ///
+    /// # Errors
+    /// Everything that is missing or wrong, each with its place.
+    pub fn prepare(config: &Config) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let tls = config.tls.as_ref().and_then(|tls| tls::load(tls, &mut problems));
+        match Gateway::build(config, &mut problems) {
+            Some(gateway) if problems.is_empty() => Ok(Self { config: config.clone(), gateway, tls }),
+            _ => Err(problems),
+        }
+    }
+
+    /// Opens the access log and binds every listener.
+    ///
+    /// # Errors
+    /// The first that fails, with what it was.
+    pub fn bind(self) -> io::Result<Bound> {
+        let Self { config, gateway, tls } = self;
+        descriptors::raise(&config.limits);
+        let named = |error: io::Error, what: &str| io::Error::new(error.kind(), format!("{what}: {error}"));
+        let log = AccessLog::open(&config.log).map_err(|error| named(error, "log.access"))?;
+        let bind = |address: &Located<SocketAddr>, tls| {
+            let what = || format!("{}: cannot listen on {}", address.place, address.value);
+            Listener::bind(address.value, tls).map_err(|error| named(error, &what()))
+        };
+        let listeners = config.listeners.iter().map(|listener| {
+            if !listener.tls && !listener.address.value.ip().is_loopback() {
+                tracing::warn!(address = %listener.address.value, "NO TLS: passwords and tokens pass in the clear here");
+            }
+            bind(&listener.address, tls.clone().filter(|_| listener.tls))
+        });
+        let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
+        let health = config.health.as_ref().map(|health| bind(&health.listen, None)).transpose()?;
+        Ok(Bound { gateway: Arc::new(gateway.with_access_log(log)), config, listeners, health })
+    }
+}
+
+impl Bound {
+    /// Where clients connect, in the order of the configuration; ports that were 0 are known now.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().map(|listener| listener.address).collect()
+    }
+
+    /// Where probes connect.
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.health.as_ref().map(|listener| listener.address)
+    }
+
+    /// Starts the workers and accepts.
+    ///
+    /// # Errors
+    /// When a thread or an event loop can't be made.
+    pub fn start(self) -> io::Result<Running> {
+        let (drain, gateway) = (Drain::default(), self.gateway.clone());
+        let limits = Arc::new(self.config.limits.clone());
+        let (mut desks, mut workers) = (Vec::new(), Vec::new());
+        for number in 0..self.config.server.workers.get() {
+            let (sender, inbox) = mpsc::unbounded_channel();
+            let (closing, ending) = (drain.closing.clone(), drain.ending.clone());
+            let post = Post { gateway: gateway.clone(), limits: limits.clone(), inbox, closing, ending };
+            workers.push(post.start(number)?);
+            desks.push(Desk { inbox: sender, load: Arc::default() });
+        }
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let steps = drain.clone();
+        let control = std::thread::Builder::new().name("control".into());
+        let control = control.spawn(move || runtime.block_on(control_loop(self, steps, desks, workers)))?;
+        Ok(Running { gateway, drain, control: Some(control) })
+    }
+}
+
+/// Accepts, sweeps and answers probes until the drain is over.
+async fn control_loop(bound: Bound, drain: Drain, desks: Vec<Desk>, workers: Vec<JoinHandle<()>>) {
+    let Bound { config, gateway, listeners, health } = bound;
+    let places = Arc::new(Semaphore::new(config.limits.connections.get()));
+    if let Some(health) = health {
+        tokio::spawn(health::serve(health.into_socket(), drain.asked.clone()));
+    }
+    let sweeper = tokio::spawn(sweep_sessions(gateway));
+    let acceptors: Vec<_> =
+        listeners.into_iter().map(|listener| tokio::spawn(listener.accept(places.clone(), desks.clone()))).collect();
+    drain.until_closing(config.server.drain_delay).await;
+    for acceptor in &acceptors {
+        acceptor.abort();
+    }
+    for acceptor in acceptors {
+        let _aborted = acceptor.await;
+    }
+    drop(desks);
+    let joined = tokio::task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));
+    drain.close(&config.server, joined).await;
+    sweeper.abort();
+}
+
+async fn sweep_sessions(gateway: Arc<Gateway>) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        seconds.tick().await;
+        gateway.sessions().sweep(BootTime::now());
+    }
+}
+
+impl Running {
+    /// Begins the drain: readiness fails, then accepting stops, then what is under way finishes or is cut.
+    pub fn drain(&self) {
+        self.drain.asked.cancel();
+    }
+
+    /// Waits until the drain is over.
+    pub fn join(mut self) {
+        if let Some(control) = self.control.take() {
+            let _panicked = control.join();
+        }
+    }
+
+    /// Opens the access log's file anew.
+    pub fn reopen_logs(&self) {
+        self.gateway.access_log().reopen();
+    }
+}
+
+impl Drop for Running {
+    /// Cuts everything: a server is never left running without an owner.
+    fn drop(&mut self) {
+        self.drain.asked.cancel();
+        self.drain.ending.cancel();
+        if let Some(control) = self.control.take() {
+            let _panicked = control.join();
+        }
+    }
+}
+

@@ -1,0 +1,106 @@
+//! A downstream socket that notes what the connection is doing as bytes pass.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::activity::Activity;
+
+/// A socket, TLS or not.
+#[derive(Debug)]
+pub(crate) struct Watched<S> {
+    stream: S,
+    activity: Arc<Activity>,
+    /// In the request line of an HTTP/1.1 head, where a `#` must be caught: the URI type drops it.
+    in_request_line: bool,
+    speaks_http1: bool,
+}
+
+impl<S> Watched<S> {
+    pub(crate) fn new(stream: S, activity: Arc<Activity>, speaks_http1: bool) -> Self {
+        Self { stream, activity, in_request_line: speaks_http1, speaks_http1 }
+    }
+
+    fn saw(&mut self, bytes: &[u8]) {
+        if self.activity.heard() {
+            self.in_request_line = self.speaks_http1;
+        }
+        if !self.in_request_line {
+            return;
+        }
+        let line = bytes.trim_ascii_start().split(|b| *b == b'\n').next().unwrap_or_default();
+        if line.contains(&b'#') {
+            self.activity.fragment.store(true, Relaxed);
+        }
+        self.in_request_line = line.len() == bytes.trim_ascii_start().len();
+    }
+
+    fn wrote<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.activity.wrote(polled.is_ready());
+        polled
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.saw(&buf.filled()[before..]);
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.wrote(polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.wrote(polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        self.wrote(polled)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fragment_seen(reads: &[&[u8]]) -> bool {
+        let activity = Activity::new();
+        let mut watched = Watched::new(tokio::io::empty(), activity.clone(), true);
+        reads.iter().for_each(|bytes| watched.saw(bytes));
+        activity.fragment.load(Relaxed)
+    }
+
+    #[test]
+    fn a_fragment_is_seen_in_the_request_line_only() {
+        assert!(fragment_seen(&[b"GET /a#b HTTP/1.1\r\n\r\n"]));
+        assert!(fragment_seen(&[b"\r\n", b"GET /a", b"#", b"b HTTP/1.1\r\n\r\n"]));
+        assert!(!fragment_seen(&[b"GET /a HTTP/1.1\r\nX: #\r\n\r\n"]));
+        assert!(!fragment_seen(&[b"GET /a HTTP/1.1\r\n", b"X: #\r\n\r\n"]));
+    }
+}

@@ -1,0 +1,72 @@
+//! A worker thread: its own event loop, its own pools, its share of the connections.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::{Accepted, Serving};
+use crate::clock::BootTime;
+use crate::config::Limits;
+use crate::gateway::{Gateway, Worker};
+
+/// How long tunnels may take to close once they are told to.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// What a worker thread is given.
+#[derive(Debug)]
+pub(crate) struct Post {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) inbox: mpsc::UnboundedReceiver<Accepted>,
+    /// Cancelled when connections must finish.
+    pub(crate) closing: CancellationToken,
+    /// Cancelled when what has not finished is cut.
+    pub(crate) ending: CancellationToken,
+}
+
+impl Post {
+    /// Starts the thread; it ends when all connections are done or cut.
+    ///
+    /// # Errors
+    /// When the thread or its event loop can't be made.
+    pub(crate) fn start(self, number: usize) -> io::Result<JoinHandle<()>> {
+        let name = format!("worker-{number}");
+        std::thread::Builder::new().name(name).spawn(move || {
+            match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+                Ok(runtime) => runtime.block_on(self.work()),
+                Err(error) => tracing::error!(%error, "a worker has no event loop"),
+            }
+        })
+    }
+
+    async fn work(mut self) {
+        let worker = Worker::new(self.gateway, self.ending.clone());
+        let connections = TaskTracker::new();
+        let pools = worker.pools.clone();
+        let serving = Serving { worker: worker.clone(), limits: self.limits, closing: self.closing };
+        let mut sweeps = interval(Duration::from_secs(1));
+        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                accepted = self.inbox.recv() => match accepted {
+                    Some(accepted) => drop(connections.spawn_local(serving.clone().serve(accepted))),
+                    None => break,
+                },
+                _ = sweeps.tick() => pools.sweep(BootTime::now()),
+            }
+        }
+        connections.close();
+        worker.tunnels.close();
+        tokio::select! {
+            () = async { tokio::join!(connections.wait(), worker.tunnels.wait()); } => {}
+            () = self.ending.cancelled() => drop(timeout(FAREWELL, worker.tunnels.wait()).await),
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! One line a request, through a bounded buffer that never makes a request wait and counts what it had to drop.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use crate::config::{self, LogFormat};
+
+/// Bytes that may wait for the disk; lines beyond are dropped and counted.
+const BUFFER: usize = 4 << 20;
+/// How long lines are gathered before they are written together.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// What an access line says.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Line<'a> {
+    /// The client, behind trusted proxies.
+    pub peer: IpAddr,
+    /// Canonical name, if a session or a login names one.
+    pub user: Option<&'a str>,
+    /// As sent.
+    pub method: &'a str,
+    /// As sent, without the query.
+    pub path: &'a str,
+    /// Only where configured; credentials redacted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<&'a str>,
+    /// `h1` or `h2`.
+    pub protocol: &'a str,
+    /// The path of the rule that decided.
+    pub route: Option<&'a str>,
+    /// 0 when the client was gone before an answer began.
+    pub status: u16,
+    /// Body bytes from the client.
+    pub received: u64,
+    /// Body bytes to the client.
+    pub sent: u64,
+    /// Microseconds from the head of the request to the last byte of the answer.
+    pub micros: u64,
+    /// Microseconds until the upstream's answer began.
+    pub upstream_micros: u64,
+    /// Host and port of the server that answered or failed.
+    pub server: Option<&'a str>,
+    /// Why the gateway refused, or what went wrong.
+    pub refusal: Option<&'a str>,
+    /// Also in `X-Request-Id`.
+    pub request_id: &'a str,
+}
+
+/// Where access lines go.
+#[derive(Debug, Default)]
+pub struct AccessLog {
+    queue: Option<Arc<Queue>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    format: LogFormat,
+    waiting: Mutex<Vec<u8>>,
+    filled: Condvar,
+    dropped: AtomicU64,
+    reopen: AtomicBool,
+    closed: AtomicBool,
+}
+
+impl AccessLog {
+    /// No lines at all.
+    pub fn silent() -> Self {
+        Self::default()
+    }
+
+    /// Opens the target and starts the writer.
+    ///
+    /// # Errors
+    /// When the file can't be opened or the thread can't be started.
+    pub fn open(config: &config::Log) -> io::Result<Self> {
+        let path = match &config.access {
+            config::AccessLog::None => return Ok(Self::silent()),
+            config::AccessLog::Stdout => None,
+            config::AccessLog::File(path) => Some(path.clone()),
+        };
+        let target = Target::open(path)?;
+        let queue = Arc::new(Queue {
+            format: config.format,
+            waiting: Mutex::default(),
+            filled: Condvar::new(),
+            dropped: AtomicU64::new(0),
+            reopen: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        });
+        let shared = queue.clone();
+        let writer = std::thread::Builder::new().name("access-log".into()).spawn(move || shared.drain_into(target))?;
+        Ok(Self { queue: Some(queue), writer: Some(writer) })
+    }
+
+    /// Hands a line over; never waits for the disk.
+    pub fn write(&self, line: &Line<'_>) {
+        if let Some(queue) = &self.queue {
+            queue.push(line);
+        }
+    }
+
+    /// Lines dropped since the start, because the disk or the reader of standard output was too slow or full.
+    pub fn dropped(&self) -> u64 {
+        self.queue.as_ref().map_or(0, |queue| queue.dropped.load(Relaxed))
+    }
+
+    /// Opens the file anew before the next line, for logrotate.
+    pub fn reopen(&self) {
+        if let Some(queue) = &self.queue {
+            queue.reopen.store(true, Relaxed);
+        }
+    }
+}
+
+impl Drop for AccessLog {
+    /// Writes what waits.
+    fn drop(&mut self) {
+        if let Some(queue) = &self.queue {
+            queue.closed.store(true, Relaxed);
+            queue.filled.notify_one();
+        }
+        if let Some(writer) = self.writer.take() {
+            let _panicked = writer.join();
+        }
+    }
+}
+
+impl Queue {
+    fn push(&self, line: &Line<'_>) {
+        let time = humantime::format_rfc3339_millis(SystemTime::now());
+        let mut waiting = self.lock();
+        let (start, was_empty) = (waiting.len(), waiting.is_empty());
+        let written = match self.format {
+            LogFormat::Json => write!(waiting, "{{\"time\":\"{time}\",").and_then(|()| append_members(&mut waiting, line)),
+            LogFormat::Text => write_text(&mut waiting, line, &time),
+        };
+        if written.is_err() || waiting.len() > BUFFER {
+            waiting.truncate(start);
+            self.dropped.fetch_add(1, Relaxed);
+        }
+        drop(waiting);
+        if was_empty {
+            self.filled.notify_one();
+        }
+    }
+
+    fn drain_into(&self, mut target: Target) {
+        let mut batch = Vec::new();
+        loop {
+            let closed = self.take(&mut batch);
+            if self.reopen.swap(false, Relaxed) {
+                target.reopen();
+            }
+            if let Err(error) = target.write_all(&batch) {
+                let lines = batch.iter().filter(|b| **b == b'\n').count() as u64;
+                self.dropped.fetch_add(lines, Relaxed);
+                tracing::error!(%error, lines, "access lines could not be written");
+            }
+            batch.clear();
+            if closed {
+                return;
+            }
+        }
+    }
+
+    /// Waits for lines, gathers for a moment, and swaps them out; true when there will be no more.
+    fn take(&self, batch: &mut Vec<u8>) -> bool {
+        let idle = |waiting: &mut Vec<u8>| waiting.is_empty() && !self.closed.load(Relaxed);
+        drop(self.filled.wait_while(self.lock(), idle));
+        if !self.closed.load(Relaxed) {
+            std::thread::sleep(GATHER);
+        }
+        let closed = self.closed.load(Relaxed);
+        std::mem::swap(&mut *self.lock(), batch);
+        closed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The members of `line` after an object's opening brace and first member.
+fn append_members(buffer: &mut Vec<u8>, line: &Line<'_>) -> io::Result<()> {
+    let brace = buffer.len();
+    serde_json::to_writer(&mut *buffer, line)?;
+    buffer.remove(brace);
+    buffer.push(b'\n');
+    Ok(())
+}
+
+fn write_text(buffer: &mut Vec<u8>, line: &Line<'_>, time: &dyn std::fmt::Display) -> io::Result<()> {
+    let Line { peer, method, path, status, received, sent, micros, upstream_micros, request_id, .. } = line;
+    let or_dash = |text: Option<&str>| text.unwrap_or("-").escape_debug().to_string();
+    let (user, route) = (or_dash(line.user), or_dash(line.route));
+    let (server, refusal) = (or_dash(line.server), or_dash(line.refusal));
+    let query = line.query.map(|query| format!("?{query}")).unwrap_or_default();
+    writeln!(
+        buffer,
+        "{time} {peer} {user} {method} {path}{query} {status} in={received} out={sent} us={micros} up={upstream_micros} \
+         route={route} server={server} refusal={refusal} id={request_id}"
+    )
+}
+
+/// An open file or standard output.
+struct Target {
+    path: Option<PathBuf>,
+    out: Box<dyn Write + Send>,
+}
+
+impl Target {
+    fn open(path: Option<PathBuf>) -> io::Result<Self> {
+        let out: Box<dyn Write + Send> = match &path {
+            Some(path) => Box::new(append(path)?),
+            None => Box::new(io::stdout()),
+        };
+        Ok(Self { path, out })
+    }
+
+    fn reopen(&mut self) {
+        let Some(path) = &self.path else { return };
+        match append(path) {
+            Ok(file) => self.out = Box::new(file),
+            Err(error) => tracing::error!(%error, path = %path.display(), "access log not reopened, the old file stays"),
+        }
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)?;
+        self.out.flush()
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(path: &str) -> Line<'_> {
+        Line {
+            peer: IpAddr::from([127, 0, 0, 1]),
+            user: Some("100@mydomain.com"),
+            method: "GET",
+            path,
+            query: None,
+            protocol: "h1",
+            route: Some("/"),
+            status: 200,
+            received: 0,
+            sent: 5,
+            micros: 10,
+            upstream_micros: 5,
+            server: None,
+            refusal: None,
+            request_id: "id-1",
+        }
+    }
+
+    fn logged(format: LogFormat, write: impl FnOnce(&AccessLog, &Path)) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        let access = config::AccessLog::File(path.clone());
+        let log = AccessLog::open(&config::Log { level: tracing::Level::INFO, format, access, query: false }).unwrap();
+        write(&log, &path);
+        drop(log);
+        std::fs::read_to_string(&path).unwrap()
+    }
+
+    #[test]
+    fn every_line_is_an_object_whatever_the_path_holds() {
+        let text = logged(LogFormat::Json, |log, _| {
+            log.write(&line("/a\"b\\"));
+            log.write(&line("/c"));
+        });
+        let lines: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        assert_eq!((lines.len(), &lines[0]["path"], &lines[1]["status"]), (2, &"/a\"b\\".into(), &200.into()));
+        assert!(lines[0]["time"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn text_lines_are_for_people() {
+        let text = logged(LogFormat::Text, |log, _| log.write(&line("/c")));
+        assert!(text.contains(" 127.0.0.1 100@mydomain.com GET /c 200 in=0 out=5 "), "{text}");
+    }
+
+    #[test]
+    fn a_rotated_file_is_opened_anew() {
+        let text = logged(LogFormat::Json, |log, path| {
+            std::fs::rename(path, path.with_extension("1")).unwrap();
+            log.reopen();
+            log.write(&line("/after"));
+        });
+        assert!(text.contains("/after"));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_dropped_and_counted() {
+        let long = "x".repeat(BUFFER);
+        logged(LogFormat::Json, |log, _| {
+            log.write(&line(&long));
+            assert_eq!(log.dropped(), 1);
+        });
+    }
+}

@@ -1,0 +1,107 @@
+//! Opens connections to servers, and knows of each whether its server has said anything since the last request.
+
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll};
+
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::body::RequestBody;
+use crate::config::{Host, ServerAddress};
+
+/// An open connection to a server.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) sender: http1::SendRequest<RequestBody>,
+    heard: Arc<AtomicBool>,
+    /// Whether it has carried a request before.
+    pub(crate) reused: Cell<bool>,
+}
+
+impl Connection {
+    /// Connects and starts the task that drives the connection on this worker.
+    ///
+    /// # Errors
+    /// What the resolver or the kernel says, the last address's error if there are several.
+    pub(crate) async fn open(address: &ServerAddress) -> io::Result<Self> {
+        let stream = dial(address).await?;
+        stream.set_nodelay(true)?;
+        let heard = Arc::new(AtomicBool::new(false));
+        let io = TokioIo::new(Listening { stream, heard: heard.clone() });
+        let (sender, driver) = http1::handshake(io).await.map_err(io::Error::other)?;
+        tokio::task::spawn_local(async move {
+            if let Err(error) = driver.with_upgrades().await {
+                tracing::debug!(%error, "upstream connection ended");
+            }
+        });
+        Ok(Self { sender, heard, reused: Cell::new(false) })
+    }
+
+    /// Marks the moment a request is sent.
+    pub(crate) fn begin(&self) {
+        self.heard.store(false, Relaxed);
+    }
+
+    /// Whether a byte has come since [`Self::begin`].
+    pub(crate) fn has_answered(&self) -> bool {
+        self.heard.load(Relaxed)
+    }
+}
+
+async fn dial(address: &ServerAddress) -> io::Result<TcpStream> {
+    match &address.host {
+        Host::Address(ip) => TcpStream::connect(SocketAddr::new(*ip, address.port)).await,
+        Host::Name(name) => TcpStream::connect((name.as_str(), address.port)).await,
+    }
+}
+
+/// A stream that notes when bytes come.
+#[derive(Debug)]
+struct Listening {
+    stream: TcpStream,
+    heard: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Listening {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.heard.store(true, Relaxed);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Listening {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

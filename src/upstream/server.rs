@@ -1,0 +1,155 @@
+//! One server of an upstream: how busy it is, and whether it is left alone for a while because it refused.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use crate::clock::BootTime;
+use crate::config::{Host, ServerAddress};
+
+/// How long a server that refused is left alone at first; doubled with each further refusal.
+const FIRST_EJECTION: Duration = Duration::from_secs(1);
+/// The longest time a server is left alone.
+const LONGEST_EJECTION: Duration = Duration::from_secs(30);
+
+/// A server and what all workers know of it.
+#[derive(Debug)]
+pub struct Server {
+    /// Its place among all servers of the gateway; indexes the workers' pools.
+    pub(crate) id: usize,
+    pub(crate) address: ServerAddress,
+    /// `host:port`, for logs.
+    pub(crate) label: Arc<str>,
+    /// For upstreams with `host = "server"`.
+    pub(crate) host_header: HeaderValue,
+    outstanding: AtomicUsize,
+    refusals: AtomicU32,
+    /// Milliseconds of boot time; 0 when it never refused.
+    ejected_until: AtomicU64,
+}
+
+impl Server {
+    /// A server that nothing is known of.
+    pub(crate) fn new(id: usize, address: ServerAddress) -> Self {
+        let host = match &address.host {
+            Host::Address(ip) if ip.is_ipv6() => format!("[{ip}]"),
+            Host::Address(ip) => ip.to_string(),
+            Host::Name(name) => name.clone(),
+        };
+        let label: Arc<str> = format!("{host}:{}", address.port).into();
+        let host_header = if address.port == 80 { &host } else { &*label };
+        Self {
+            id,
+            host_header: HeaderValue::from_str(host_header).unwrap_or(HeaderValue::from_static("localhost")),
+            label,
+            address,
+            outstanding: AtomicUsize::new(0),
+            refusals: AtomicU32::new(0),
+            ejected_until: AtomicU64::new(0),
+        }
+    }
+
+    /// Leaves the server alone for a while that grows with each refusal in a row.
+    pub(crate) fn refused(&self, now: BootTime) {
+        let doublings = self.refusals.fetch_add(1, Relaxed).min(5);
+        let pause = (FIRST_EJECTION * 2u32.pow(doublings)).min(LONGEST_EJECTION);
+        self.ejected_until.store((now + pause).as_millis(), Relaxed);
+    }
+
+    /// Forgets earlier refusals.
+    pub(crate) fn accepted(&self) {
+        if self.refusals.load(Relaxed) != 0 {
+            self.refusals.store(0, Relaxed);
+            self.ejected_until.store(0, Relaxed);
+        }
+    }
+
+    /// Counts an exchange for as long as the value lives.
+    pub(crate) fn occupy(self: &Arc<Self>) -> Occupied {
+        self.outstanding.fetch_add(1, Relaxed);
+        Occupied(self.clone())
+    }
+
+    fn is_ejected(&self, now: BootTime) -> bool {
+        self.ejected_until.load(Relaxed) > now.as_millis()
+    }
+}
+
+/// An exchange that a server has not finished.
+#[derive(Debug)]
+pub(crate) struct Occupied(pub(crate) Arc<Server>);
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.0.outstanding.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The server with the fewest outstanding exchanges, `start` breaking ties; when all are ejected, the one that is back first.
+/// `avoid` is taken only when there is no other.
+pub(crate) fn least<'a>(
+    servers: &'a [Arc<Server>],
+    avoid: Option<&Arc<Server>>,
+    start: usize,
+    now: BootTime,
+) -> Option<&'a Arc<Server>> {
+    let rotated = || servers.iter().cycle().skip(start % servers.len().max(1)).take(servers.len());
+    let allowed = |server: &&Arc<Server>| avoid.is_none_or(|avoided| !Arc::ptr_eq(avoided, server));
+    let idlest = rotated()
+        .filter(allowed)
+        .filter(|server| !server.is_ejected(now))
+        .min_by_key(|server| server.outstanding.load(Relaxed));
+    idlest
+        .or_else(|| rotated().filter(allowed).min_by_key(|server| server.ejected_until.load(Relaxed)))
+        .or_else(|| rotated().next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn servers(count: usize) -> Vec<Arc<Server>> {
+        let address = |port| ServerAddress { host: Host::Name("a".into()), port };
+        (0..count).map(|id| Arc::new(Server::new(id, address(80 + id as u16)))).collect()
+    }
+
+    const NOW: BootTime = BootTime::from_millis(10_000);
+
+    #[test]
+    fn the_least_busy_server_is_chosen_and_ties_rotate() {
+        let servers = servers(3);
+        let _busy = servers[0].occupy();
+        assert_eq!(least(&servers, None, 0, NOW).unwrap().id, 1);
+        assert_eq!(least(&servers, None, 2, NOW).unwrap().id, 2);
+    }
+
+    #[test]
+    fn a_server_that_refused_is_left_alone_for_a_growing_while() {
+        let servers = servers(2);
+        servers[0].refused(NOW);
+        assert_eq!(least(&servers, None, 0, NOW).unwrap().id, 1);
+        assert_eq!(least(&servers, None, 0, NOW + Duration::from_secs(1)).unwrap().id, 0);
+        servers[0].refused(NOW);
+        assert!(servers[0].is_ejected(NOW + Duration::from_millis(1_999)));
+        servers[0].accepted();
+        assert!(!servers[0].is_ejected(NOW));
+    }
+
+    #[test]
+    fn when_all_are_ejected_the_one_back_first_is_tried() {
+        let servers = servers(2);
+        servers[1].refused(NOW);
+        servers[0].refused(NOW + Duration::from_millis(1));
+        assert_eq!(least(&servers, None, 0, NOW).unwrap().id, 1);
+        assert_eq!(least(&servers, Some(&servers[1]), 0, NOW).unwrap().id, 0);
+    }
+
+    #[test]
+    fn the_only_server_is_tried_again() {
+        let servers = servers(1);
+        assert_eq!(least(&servers, Some(&servers[0]), 0, NOW).unwrap().id, 0);
+        assert!(least(&[], None, 0, NOW).is_none());
+    }
+}

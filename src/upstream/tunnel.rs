@@ -1,0 +1,160 @@
+//! A tunnel: after a 101 the bytes pass both ways unread, until one side ends it, it idles too long, or it is told to end.
+
+use std::cell::Cell;
+use std::io;
+use std::time::Duration;
+
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::websocket::{Frames, close_frame};
+
+const BUFFER: usize = 16 * 1024;
+/// How long the other side may take to finish once one side has ended, or to take a close frame.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The two ends of a tunnel.
+pub(crate) struct Tunnel {
+    pub(crate) downstream: Upgraded,
+    pub(crate) upstream: Upgraded,
+    /// Without a byte in either direction for this long it ends; absent: never.
+    pub(crate) idle_timeout: Option<Duration>,
+}
+
+/// Bytes that passed, and why no more will.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Passed {
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    pub(crate) ending: Ending,
+}
+
+/// Why a tunnel ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// One of the two sides closed.
+    Closed,
+    /// Nothing passed for too long.
+    Idle,
+    /// The gateway ended it, with this WebSocket close code.
+    Told(u16),
+}
+
+/// What both directions note as they go.
+struct Traffic {
+    received: Cell<u64>,
+    sent: Cell<u64>,
+    moved: Cell<Instant>,
+    frames: Cell<Option<Frames>>,
+}
+
+impl Tunnel {
+    /// Passes bytes until the tunnel ends; `told` resolves to a close code when the gateway wants it to.
+    pub(crate) async fn run(self, told: impl Future<Output = u16>) -> Passed {
+        let traffic = Traffic {
+            received: Cell::new(0),
+            sent: Cell::new(0),
+            moved: Cell::new(Instant::now()),
+            frames: Cell::new(Some(Frames::default())),
+        };
+        let (mut from_client, mut to_client) = tokio::io::split(TokioIo::new(self.downstream));
+        let (mut from_server, mut to_server) = tokio::io::split(TokioIo::new(self.upstream));
+        let ending = {
+            let upward = upward(&mut from_client, &mut to_server, &traffic);
+            let downward = downward(&mut from_server, &mut to_client, &traffic);
+            tokio::select! {
+                ending = until_closed(upward, downward) => ending,
+                ending = until_idle(&traffic, self.idle_timeout) => ending,
+                code = told => Ending::Told(code),
+            }
+        };
+        if let Some(code) = ending.close_code() {
+            let whole = traffic.frames.take().is_some_and(|frames| frames.are_whole());
+            let farewell = farewell(&mut to_client, whole.then(|| close_frame(code)));
+            let _unread = timeout(FAREWELL, farewell).await;
+        }
+        Passed { received: traffic.received.get(), sent: traffic.sent.get(), ending }
+    }
+}
+
+impl Ending {
+    /// RFC 6455, section 7.4.1: 1001 is "going away".
+    fn close_code(self) -> Option<u16> {
+        match self {
+            Self::Closed => None,
+            Self::Idle => Some(1001),
+            Self::Told(code) => Some(code),
+        }
+    }
+}
+
+async fn upward(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    traffic: &Traffic,
+) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let read = from.read(&mut buffer).await?;
+        if read == 0 {
+            return to.shutdown().await;
+        }
+        traffic.moved.set(Instant::now());
+        traffic.received.set(traffic.received.get() + read as u64);
+        to.write_all(&buffer[..read]).await?;
+    }
+}
+
+/// Notes where frames end only once they were written, so that a close frame never lands inside one.
+async fn downward(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    traffic: &Traffic,
+) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let read = from.read(&mut buffer).await?;
+        if read == 0 {
+            return to.shutdown().await;
+        }
+        let mut frames = traffic.frames.take().unwrap_or_default();
+        to.write_all(&buffer[..read]).await?;
+        to.flush().await?;
+        frames.see(&buffer[..read]);
+        traffic.frames.set(Some(frames));
+        traffic.moved.set(Instant::now());
+        traffic.sent.set(traffic.sent.get() + read as u64);
+    }
+}
+
+/// Either direction's end ends the tunnel; the other may finish what it holds.
+async fn until_closed(upward: impl Future, downward: impl Future) -> Ending {
+    let (mut upward, mut downward) = (std::pin::pin!(upward), std::pin::pin!(downward));
+    tokio::select! {
+        _ = &mut upward => drop(timeout(FAREWELL, downward).await),
+        _ = &mut downward => drop(timeout(FAREWELL, upward).await),
+    }
+    Ending::Closed
+}
+
+async fn until_idle(traffic: &Traffic, idle_timeout: Option<Duration>) -> Ending {
+    let Some(idle) = idle_timeout else { return std::future::pending().await };
+    loop {
+        let due = traffic.moved.get() + idle;
+        if due <= Instant::now() {
+            return Ending::Idle;
+        }
+        sleep_until(due).await;
+    }
+}
+
+/// A close frame where one may stand, then the end.
+async fn farewell(to: &mut (impl AsyncWrite + Unpin), frame: Option<[u8; 4]>) -> io::Result<()> {
+    if let Some(frame) = frame {
+        to.write_all(&frame).await?;
+        to.flush().await?;
+    }
+    to.shutdown().await
+}
