@@ -38,7 +38,7 @@ pub(crate) const ROOT: User = User { name: "root", password: "secret-root", role
 /// The bytes that sign tokens; over 32, with a line end that must not be trimmed.
 pub(crate) const SECRET: &[u8] = b"a secret of the integration tests, nowhere else\n";
 
-/// A running gateway; dropped, it stops.
+/// A running gateway; dropped, it is cut.
 pub(crate) struct Gateway {
     pub(crate) tls: SocketAddr,
     pub(crate) plain: SocketAddr,
@@ -78,6 +78,11 @@ impl Gateway {
     /// A new TLS connection for HTTP/1.1.
     pub(crate) async fn connect(&self) -> Connection {
         Connection::tls(self.tls, &self.ca).await
+    }
+
+    /// A new connection without TLS.
+    pub(crate) async fn plain(&self) -> Connection {
+        Connection::plain(self.plain).await
     }
 
     /// A new TLS connection for HTTP/2.
@@ -120,24 +125,18 @@ impl Gateway {
 
     /// Begins the drain.
     pub(crate) fn drain(&self) {
-        (self.running.drain)();
+        self.running.server.drain();
     }
 
-    /// Waits for the end of the process that this would be.
-    pub(crate) async fn ended(&self) {
-        let join = self.running.join.lock().expect("not poisoned").take().expect("waited for once");
-        super::within("the end of the drain", tokio::task::spawn_blocking(join)).await.expect("a clean end");
+    /// Waits for the end of the drain.
+    pub(crate) async fn ended(self) {
+        let server = self.running.server;
+        super::within("the end of the drain", tokio::task::spawn_blocking(move || server.join())).await.expect("an end");
     }
 
     /// What the access log holds so far; only with `log.access = "DIR/access.log"`.
     pub(crate) fn access_log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("access.log")).unwrap_or_default()
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        self.drain();
     }
 }
 

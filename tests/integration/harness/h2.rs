@@ -6,19 +6,20 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use super::{Pair, client, within};
 
-type Body = BoxBody<Bytes, Infallible>;
+/// A request's body.
+pub(crate) type H2Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// A connection that speaks HTTP/2.
 #[derive(Clone)]
 pub(crate) struct H2 {
-    sender: SendRequest<Body>,
+    sender: SendRequest<H2Body>,
     authority: String,
 }
 
@@ -62,7 +63,7 @@ impl H2 {
     }
 
     /// Sends a request; the answer's body is still to come.
-    pub(crate) async fn send(&self, request: Request<Body>) -> hyper::Result<Response<Incoming>> {
+    pub(crate) async fn send(&self, request: Request<H2Body>) -> hyper::Result<Response<Incoming>> {
         let mut sender = self.sender.clone();
         within("an answer", async move {
             sender.ready().await?;
@@ -73,8 +74,8 @@ impl H2 {
 }
 
 /// A body that is known at once.
-pub(crate) fn body(text: impl Into<Bytes>) -> Body {
-    Full::new(text.into()).boxed()
+pub(crate) fn body(text: impl Into<Bytes>) -> H2Body {
+    Full::new(text.into()).boxed_unsync()
 }
 
 /// Reads an answer to its end.

@@ -2,27 +2,21 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
-/// What a test may do with a gateway that runs.
+use gatewarden::server::Server;
+
+/// A gateway at work; dropped, it is cut.
 pub(super) struct Running {
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) health: Option<SocketAddr>,
-    pub(super) drain: Box<dyn Fn() + Send + Sync>,
-    pub(super) join: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    pub(super) server: gatewarden::server::Running,
 }
 
 /// Starts a gateway as `serve` does.
 pub(super) fn run(path: &Path) -> Running {
     let config = gatewarden::config::load(path, std::iter::empty()).unwrap_or_else(|problems| panic!("{problems}"));
-    let server = gatewarden::server::Server::prepare(&config).expect("a gateway").bind().expect("free ports");
-    let (addresses, health) = (server.addresses(), server.health_address());
-    let handle = Arc::new(server.start());
-    let drained = handle.clone();
-    Running {
-        addresses,
-        health,
-        drain: Box::new(move || drained.drain()),
-        join: Mutex::new(Some(Box::new(move || drop(handle.join())))),
-    }
+    let server = Server::prepare(&config).unwrap_or_else(|problems| panic!("{problems}"));
+    let bound = server.bind().expect("free ports");
+    let (addresses, health) = (bound.addresses(), bound.health_address());
+    Running { addresses, health, server: bound.start().expect("threads") }
 }
