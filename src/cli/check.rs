@@ -8,13 +8,12 @@ use crate::server::Server;
 
 /// Reads the configuration and every file it names.
 pub(super) fn run(file: &Path) -> Result<(), CliError> {
-    let config = config::load(file, std::env::vars())?;
+    let config = config::load(file, super::environment())?;
     Server::prepare(&config)?;
     let (listeners, routes, upstreams) = (config.listeners.len(), config.routes.len(), config.upstreams.len());
     say(format_args!(
         "{}: ok (listeners: {listeners}, routes: {routes}, upstreams: {upstreams}, directories: {})",
         file.display(),
         config.directories.len()
-    ));
-    Ok(())
+    ))
 }

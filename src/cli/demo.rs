@@ -9,9 +9,9 @@ use tempfile::TempDir;
 use tracing::Level;
 use uuid::Uuid;
 
-use super::{CliError, cert, echo, say, serve};
+use super::{CliError, cert, echo, files, say, serve};
 use crate::config::{self, LogFormat};
-use crate::directory::{self, Role};
+use crate::directory::{Password, Role, UsersFile};
 use crate::server::{Bound, Server};
 use crate::telemetry::log;
 
@@ -33,9 +33,9 @@ pub(super) fn run(port: u16) -> Result<(), CliError> {
     let address = *bound.addresses().first().ok_or_else(|| CliError::Failed("the demo has no listener".into()))?;
     let running = bound.start()?;
     if address.port() != port {
-        say(format_args!("Port {port} is taken, so this demo listens on {}.\n", address.port()));
+        say(format_args!("Port {port} is taken, so this demo listens on {}.\n", address.port()))?;
     }
-    say(lines_to_paste(address, &folder.path().join("ca.pem"), &users));
+    say(lines_to_paste(address, &folder.path().join("ca.pem"), &users))?;
     serve::until_drained(running)
 }
 
@@ -45,15 +45,16 @@ fn demo_users() -> [DemoUser; 3] {
 }
 
 fn fill(folder: &TempDir, users: &[DemoUser]) -> Result<(), CliError> {
-    let (chain, key, authority) = cert::throwaway(&["localhost", "127.0.0.1"])?;
+    let made = cert::throwaway(&["localhost", "127.0.0.1"])?;
     let write = |name: &str, text: &[u8]| fs::write(folder.path().join(name), text);
-    write("server.pem", chain.as_bytes())?;
-    write("server.key", key.as_bytes())?;
-    write("ca.pem", authority.as_bytes())?;
-    write("token.key", [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat().as_slice())?;
-    let file = folder.path().join("users.toml");
+    write("server.pem", made.chain.as_bytes())?;
+    write("server.key", made.key.as_bytes())?;
+    write("ca.pem", made.ca.as_bytes())?;
+    write("token.key", files::random::<64>()?.as_ref())?;
+    let file = UsersFile::at(&folder.path().join("users.toml"));
     for user in users {
-        directory::edit::add(&file, user.name, &user.role, &user.password).map_err(|error| CliError::Failed(error.to_string()))?;
+        let added = file.add(user.name, &user.role, &Password::new(user.password.clone()));
+        added.map_err(|error| CliError::new(error.to_string()))?;
     }
     Ok(())
 }

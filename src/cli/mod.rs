@@ -4,21 +4,21 @@ pub mod cert;
 mod check;
 mod demo;
 mod echo;
-mod secret;
+mod error;
+mod files;
+pub mod secret;
 mod serve;
-mod user;
+pub mod user;
 
 use std::fmt;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::config::Problems;
-
-/// Exit code for a configuration that can't be used (sysexits: EX_USAGE).
-const EXIT_CONFIGURATION: u8 = 64;
+pub use error::CliError;
 
 /// A TLS reverse proxy that lets a request through only when its X-Access-Token and X-Key belong to a live session.
 ///
@@ -70,25 +70,13 @@ struct ConfigFile {
     config: PathBuf,
 }
 
-/// Why a command did not do what it was asked to.
-#[derive(Debug)]
-pub(crate) enum CliError {
-    /// The configuration can't be used.
-    Configuration(Problems),
-    /// Anything else, said in a sentence.
-    Failed(String),
-}
-
 /// Runs the command that the process was called with.
 pub fn run() -> ExitCode {
     match dispatch(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say_error(&error);
-            ExitCode::from(match error {
-                CliError::Configuration(_) => EXIT_CONFIGURATION,
-                CliError::Failed(_) => 1,
-            })
+            ExitCode::from(error.exit_code())
         }
     }
 }
@@ -98,9 +86,9 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Serve(file) => serve::run(&file.config),
         Command::Check(file) => check::run(&file.config),
         Command::Demo { port } => demo::run(port),
-        Command::User(command) => user::run(command),
-        Command::Secret(command) => secret::run(command),
-        Command::Cert(command) => cert::run(command),
+        Command::User(command) => user::run(&command),
+        Command::Secret(command) => secret::run(&command),
+        Command::Cert(command) => cert::run(&command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "gatewarden", &mut std::io::stdout());
             Ok(())
@@ -108,39 +96,19 @@ fn dispatch(command: Command) -> Result<(), CliError> {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "errors of the command line belong on standard error, not in the log")]
+/// The variables that are text; others can't be settings.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// Errors belong on standard error; when even that is closed there is nobody left to tell.
 fn say_error(error: &CliError) {
-    eprintln!("{error}");
+    let _nobody_listens = writeln!(std::io::stderr(), "{error}");
 }
 
-/// Prints an answer of the command line.
-#[expect(clippy::print_stdout, reason = "the answer of a command belongs on standard output")]
-pub(crate) fn say(text: impl fmt::Display) {
-    println!("{text}");
-}
-
-impl fmt::Display for CliError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Configuration(problems) => match problems.iter().count() {
-                1 => write!(f, "{problems}gatewarden: 1 problem"),
-                count => write!(f, "{problems}gatewarden: {count} problems"),
-            },
-            Self::Failed(what) => write!(f, "gatewarden: {what}"),
-        }
-    }
-}
-
-impl From<Problems> for CliError {
-    fn from(problems: Problems) -> Self {
-        Self::Configuration(problems)
-    }
-}
-
-impl From<std::io::Error> for CliError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Failed(error.to_string())
-    }
+/// Prints a command's answer.
+fn say(text: impl fmt::Display) -> Result<(), CliError> {
+    Ok(writeln!(std::io::stdout(), "{text}")?)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::telemetry::log;
 
 /// Runs until a signal, then drains.
 pub(super) fn run(file: &Path) -> Result<(), CliError> {
-    let config = config::load(file, std::env::vars())?;
+    let config = config::load(file, super::environment())?;
     log::start(config.log.level, config.log.format);
     let bound = Server::prepare(&config)?.bind()?;
     for (address, listener) in bound.addresses().iter().zip(&config.listeners) {

@@ -1,6 +1,5 @@
 //! The whole file: which sections there are, and the small ones that bound and name things.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -97,7 +96,7 @@ fn log(section: &mut Section<'_>) -> Log {
         level: section.choice_or("level", Level::INFO, &levels),
         format: section.choice_or("format", LogFormat::Json, &[("json", LogFormat::Json), ("text", LogFormat::Text)]),
         access: section.parsed_or("access", AccessLog::Stdout, access_log),
-        query: section.flag_or("query", true),
+        query: section.flag_or("query", false),
     }
 }
 
@@ -114,21 +113,128 @@ pub(super) fn file_path(text: &str) -> Result<PathBuf, Wrong> {
     Ok(PathBuf::from(text))
 }
 
-impl Section<'_> {
-    /// A whole number from 1 to a greatest, or the default.
-    pub(super) fn count_or(&mut self, key: &'static str, default: usize, greatest: usize) -> NonZeroUsize {
-        NonZeroUsize::new(self.number_or(key, default, 1..=greatest)).unwrap_or(NonZeroUsize::MIN)
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{LEAST, bad, good, read};
+    use super::*;
+
+    #[test]
+    fn absent_means_the_default() {
+        let config = good("");
+        let seconds = Duration::from_secs;
+        assert_eq!(
+            (config.limits.connections.get(), config.limits.streams, config.limits.header_bytes),
+            (20_000, 200, 32_768)
+        );
+        assert_eq!((config.limits.body_bytes, config.limits.tunnel_idle_timeout), (None, None));
+        assert_eq!((config.limits.keepalive_timeout, config.limits.body_idle_timeout), (seconds(75), seconds(60)));
+        assert_eq!((config.server.drain_delay, config.server.drain_timeout), (Duration::ZERO, seconds(20)));
+        assert_eq!(config.server.workers, cores());
+        assert_eq!(config.tokens.secret_files[0].value, PathBuf::from("certs/token.key"));
+        assert_eq!((config.log.access, config.log.query), (AccessLog::Stdout, false));
+        assert!(config.health.is_none() && config.cors.is_none() && config.tls.is_none());
+        assert!(config.server.trusted_proxies.is_empty());
     }
 
-    /// A whole number of threads, or the word `auto`, which is also the default.
-    pub(super) fn threads_or(&mut self, key: &'static str, auto: NonZeroUsize) -> NonZeroUsize {
-        let Some(node) = self.take(key) else { return auto };
-        if node.text() == Ok("auto") {
-            return auto;
+    #[test]
+    fn the_probes_listen_once_they_are_asked_for() {
+        assert_eq!(good("[health]\n").health.unwrap().listen.value.to_string(), "127.0.0.1:10025");
+        assert_eq!(good("[health]\nlisten = \"[::]:1\"\n").health.unwrap().listen.value.port(), 1);
+    }
+
+    #[test]
+    fn an_access_log_can_be_a_file() {
+        assert_eq!(good("[log]\naccess = \"none\"\n").log.access, AccessLog::None);
+        assert_eq!(good("[log]\naccess = \"a.log\"\nlevel = \"trace\"\n").log.access, AccessLog::File("a.log".into()));
+        assert_eq!(bad("[log]\nlevel = \"inof\"\n"), ["log.level: \"inof\" is not known; did you mean \"info\"?"]);
+    }
+
+    #[test]
+    fn what_is_out_of_range_or_of_the_wrong_type_is_a_problem() {
+        let wrong = [
+            "[server]\nworkers = 0",
+            "[server]\nworkers = \"four\"",
+            "[server]\ntrusted_proxies = []",
+            "[server]\ndrain_delay = 5",
+            "[limits]\nconnections = 0",
+            "[limits]\nconnections = -1",
+            "[limits]\nstreams = 1.5",
+            "[limits]\nstreams = true",
+            "[limits]\nheader_bytes = \"1B\"",
+            "[limits]\nheader_bytes = \"1GiB\"",
+            "[limits]\nheader_timeout = \"0s\"",
+            "[limits]\nhandshake_timeout = \"0ms\"",
+            "[limits]\ntunnel_idle_timeout = \"0s\"",
+            "[tokens]\nsecret_files = \"a\"",
+            "[tokens]\nsecret_files = [\"\"]",
+            "[tokens]\nsecret_files = [\"a\", \"a\"]",
+            "[log]\nquery = \"true\"",
+            "[[log]]",
+            "[health]\nlisten = \"localhost:1\"",
+            "[sessions]\nlifetime = \"0s\"",
+            "[sessions]\nper_user = 0",
+            "[login]\nconcurrency = 0",
+            "[login]\nqueue = -1",
+            "[login]\nqueue_timeout = \"0s\"",
+        ];
+        for wrong in wrong {
+            assert_eq!(bad(wrong).len(), 1, "{wrong}: {:?}", bad(wrong));
         }
-        let number = node.integer().ok().and_then(|number| usize::try_from(number).ok());
-        let threads = number.filter(|number| (1..=1024).contains(number)).and_then(NonZeroUsize::new);
-        let wrong = || Wrong::new("not a number of threads", "say \"auto\" or a number from 1 to 1024");
-        self.checked(key, &node.place, threads.ok_or_else(wrong)).unwrap_or(auto)
+    }
+
+    #[test]
+    fn what_this_build_does_not_do_is_refused() {
+        let later = [
+            "[admin]",
+            "[admin]\nlisten = \"127.0.0.1:10024\"",
+            "[tls]\nclient_ca = \"a\"",
+            "[tls]\nclient_auth = \"optional\"",
+            "[tls]\nhsts = \"1h\"",
+            "[limits]\nconnections_per_peer = 5",
+            "[sessions]\nstore = \"file\"",
+            "[sessions.file]",
+            "[sessions.redis]\nurl = \"redis://:secret@a\"",
+            "[login]\nwhoami = \"/w\"",
+            "[login]\nthrottle = { per_user = 5 }",
+            "[[directories]]\nkind = \"ldap\"",
+            "[upstreams.b]\nservers = [\"http://b\"]\nbalance = \"session\"",
+            "[upstreams.b]\nservers = [\"http://b\"]\nrequests_per_server = 4",
+            "[upstreams.b]\nservers = [\"unix:/run/b\"]",
+            "[upstreams.b]\nservers = [\"http://b\"]\nhealth = { path = \"/h\" }",
+            "[upstreams.b]\nservers = [\"https://b\"]",
+            "[upstreams.b]\nservers = [\"http://b\"]\ntls = {}",
+            "[[listeners]]\ntls = false\nproxy_protocol = true",
+            "[[listeners]]\ntls = false\nredirect = true",
+            "[[listeners]]\ntls = false\naddress = \"unix:a\"",
+        ];
+        for later in later {
+            let problems = bad(later);
+            assert_eq!(problems.len(), 1, "{later}: {problems:?}");
+            assert!(problems[0].contains("not supported by this build yet; "), "{problems:?}");
+            assert!(!problems[0].contains("secret"), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_off_by_default_may_be_said() {
+        good(
+            "[tls]\nclient_auth = \"none\"\nhsts = \"0s\"\n[limits]\nconnections_per_peer = \"none\"\n[sessions]\nstore = \"memory\"\n\
+             [upstreams.b]\nservers = [\"http://b\"]\nbalance = \"least\"\nrequests_per_server = \"none\"\n\
+             [[listeners]]\ntls = true\nproxy_protocol = false\nredirect = false\n",
+        );
+    }
+
+    #[test]
+    fn an_empty_file_lacks_three_things() {
+        let problems = read("").unwrap_err().to_string();
+        let keys: Vec<&str> = problems.lines().filter_map(|line| line.split(": ").nth(1)).collect();
+        assert_eq!(keys, ["listeners", "directories", "routes"]);
+        let unlisted = LEAST.replace("[[routes]]", "[routes]");
+        assert!(
+            read(&unlisted)
+                .unwrap_err()
+                .to_string()
+                .contains("routes: wants a list, not a table; write its name in double brackets: [[name]]\n")
+        );
     }
 }

@@ -43,9 +43,14 @@ impl Findings {
 
     /// Adds a line that is not TOML; one problem a line, since what follows the first is mostly its echo.
     pub(super) fn add_torn(&self, line: usize, wrong: Wrong) {
-        if self.torn.borrow_mut().insert(line) {
+        if self.tear(line) {
             self.push(&self.place(line), wrong);
         }
+    }
+
+    /// Marks a line as one that is not TOML without a word about it; false where it was marked before.
+    pub(super) fn tear(&self, line: usize) -> bool {
+        self.torn.borrow_mut().insert(line)
     }
 
     /// Adds a problem with something that is there, unless its line could not be read anyway.

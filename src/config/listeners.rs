@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use super::file::file_path;
-use super::findings::Wrong;
 use super::network::socket_address;
 use super::problem::Located;
 use super::section::Section;
@@ -58,17 +57,39 @@ fn certificate(section: &mut Section<'_>) -> Option<Certificate> {
     Some(Certificate { chain: chain?, key: key? })
 }
 
-impl Section<'_> {
-    /// A text without a default.
-    pub(super) fn required<T>(
-        &mut self,
-        key: &'static str,
-        fix: &str,
-        parse: impl FnOnce(&str) -> Result<T, Wrong>,
-    ) -> Option<Located<T>> {
-        if !self.has(key) {
-            self.missing(key, fix);
-        }
-        self.parsed(key, parse)
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{bad, good};
+    use super::*;
+
+    #[test]
+    fn a_listener_with_tls_gets_the_default_certificate() {
+        let config = good("[[listeners]]\ntls = true\n");
+        assert_eq!(config.listeners[1].address.value.to_string(), "[::]:10022");
+        let tls = config.tls.unwrap();
+        assert_eq!(tls.certificates[0].chain.value.to_str(), Some("certs/server.pem"));
+        assert_eq!(tls.certificates[0].key.value.to_str(), Some("certs/server.key"));
+        assert_eq!(tls.min_version, TlsVersion::V1_2);
+    }
+
+    #[test]
+    fn certificates_are_pairs() {
+        let more = "[[listeners]]\ntls = true\n[tls]\nmin_version = \"1.3\"\ncertificates = [{ chain = \"a\", key = \"b\" }, { chain = \"c\", key = \"d\" }]\n";
+        let tls = good(more).tls.unwrap();
+        assert_eq!((tls.certificates.len(), tls.min_version), (2, TlsVersion::V1_3));
+        assert_eq!(
+            bad("[tls]\ncertificates = [{ chain = \"a\" }]\n"),
+            ["tls.certificates.key: missing; name the PEM file of the private key"]
+        );
+        assert_eq!(bad("[tls]\ncertificates = []\n").len(), 1);
+    }
+
+    #[test]
+    fn tls_must_be_said() {
+        assert_eq!(
+            bad("[[listeners]]\naddress = \"[::1]:5\"\n"),
+            ["listeners.tls: missing; say tls = true or tls = false"]
+        );
+        assert_eq!(bad("[[listeners]]\ntls = \"no\"\n").len(), 1);
     }
 }

@@ -16,10 +16,14 @@ mod problem;
 mod route_path;
 mod routes;
 mod rules;
+mod scalars;
+mod secret;
 mod section;
 mod sessions;
 mod settings;
 mod suggest;
+#[cfg(test)]
+mod testing;
 mod tree;
 mod unsupported;
 mod upstreams;
@@ -30,6 +34,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 pub use problem::{Located, Place, Problem, Problems};
+pub use secret::Secret;
 pub use settings::*;
 
 use findings::Findings;
@@ -76,4 +81,183 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Problems {
     let mut problems = Problems::default();
     problems.add(&Place::whole(path), format!("cannot be read: {error}"), fix);
     problems
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BROKEN: &str = r#"
+[[listeners]]
+address = "[::]:10022"
+
+[tls]
+min_version = "1.4"
+client_ca = "certs/clients.pem"
+
+[limits]
+conections = 5
+streams = "many"
+header_timeout = "10"
+body_bytes = "0"
+
+[sessions]
+store = "redis"
+per_user = 0
+
+[identity]
+user = "X-Key"
+role = "X-Webitel-Domain"
+
+[upstreams.engine]
+servers = ["http://127.0.0.1:10023", "https://engine"]
+
+[[routes]]
+path = "/api/"
+upstream = "engin"
+methods = ["GTE"]
+
+[[routes]]
+path = "/"
+upstream = "engine"
+hosts = []
+
+[[routes]]
+path = "/"
+access = "deny"
+roles = ["root"]
+"#;
+
+    const REPORT: &str = r#"config/gatewarden.toml: directories: missing; add [[directories]] with kind = "file" and the path of a users file
+config/gatewarden.toml:2: listeners.tls: missing; say tls = true or tls = false
+config/gatewarden.toml:6: tls.min_version: "1.4" is not known; use one of: 1.2, 1.3
+config/gatewarden.toml:7: tls.client_ca: not supported by this build yet; remove it
+config/gatewarden.toml:10: limits.conections: unknown key; did you mean "connections"?
+config/gatewarden.toml:11: limits.streams: wants a whole number, not a text; give a number such as 100, without quotes
+config/gatewarden.toml:12: limits.header_timeout: "10" is not a duration; write a number with its unit, such as "10s", "250ms" or "24h"
+config/gatewarden.toml:13: limits.body_bytes: zero would let nothing through; say "none" for no bound
+config/gatewarden.toml:16: sessions.store: "redis" is not supported by this build yet; remove it
+config/gatewarden.toml:17: sessions.per_user: 0 is out of range; give a number from 1 to 1000000
+config/gatewarden.toml:20: identity.user: "X-Key" means something else already; choose another name, such as "X-Webitel-User"
+config/gatewarden.toml:21: identity.role: the same header as identity.domain; give each its own name
+config/gatewarden.toml:24: upstreams.engine.servers: https: servers are not supported by this build yet; use an http:// server, or remove it
+config/gatewarden.toml:27: routes.path: "/api/" ends with /; write "/api"; it stands for everything below it too
+config/gatewarden.toml:28: routes.upstream: there is no upstream "engin"; did you mean "engine"?
+config/gatewarden.toml:29: routes.methods: "GTE" is not a method; did you mean "GET"?
+config/gatewarden.toml:34: routes.hosts: an empty list; name at least one, or remove the key to get the default
+config/gatewarden.toml:37: routes.path: / can match the same requests as the route on line 32; give them different paths, hosts or methods
+config/gatewarden.toml:39: routes.roles: means nothing on a deny route; remove it, or say access = "session"
+environment GATEWARDEN_LIMITS__STREEMS: limits.streems: unknown key; did you mean "streams"?
+"#;
+
+    #[test]
+    fn a_broken_file_is_told_all_at_once() {
+        let environment = [("GATEWARDEN_LIMITS__STREEMS".to_owned(), "5".to_owned())];
+        let problems = parse(BROKEN, Path::new("config/gatewarden.toml"), environment.into_iter()).unwrap_err();
+        assert_eq!(problems.to_string(), REPORT);
+    }
+
+    #[test]
+    fn every_file_that_ships_is_accepted() {
+        for name in ["gatewarden", "webitel", "sidecar", "edge"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("config/{name}.toml"));
+            if let Err(problems) = load(&path, std::iter::empty()) {
+                panic!("{problems}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_commented_file_says_the_defaults() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/gatewarden.toml");
+        let written = load(&path, std::iter::empty()).unwrap();
+        let least = testing::good("");
+        let defaults = |config: &Config| {
+            let Config { server, limits, sessions, login, identity, log, .. } = config;
+            format!("{server:?} {limits:?} {sessions:?} {login:?} {identity:?} {log:?}")
+        };
+        assert_eq!(defaults(&written), defaults(&least));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_one_problem() {
+        let problems = load(Path::new("no/such.toml"), std::iter::empty()).unwrap_err().to_string();
+        assert!(problems.starts_with("no/such.toml: cannot be read: "), "{problems}");
+        assert!(problems.ends_with("; create it, or name the right one with --config\n"), "{problems}");
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, b"# one\n\xff\n").unwrap();
+        let problems = load(file.path(), std::iter::empty()).unwrap_err().to_string();
+        assert!(problems.ends_with(":2: not UTF-8 text; save the file as UTF-8\n"), "{problems}");
+    }
+
+    #[test]
+    fn a_syntax_error_hides_nothing_that_is_certain_and_invents_nothing() {
+        let text = "[limits]\nstreams = 0\nconnections = = 5\n[[routes]]\npath = \"/\nupstream = \"api\"\n";
+        let problems = testing::read(text).unwrap_err();
+        let lines: Vec<String> = problems.iter().map(|problem| problem.place.to_string()).collect();
+        assert_eq!(lines, ["g.toml:2", "g.toml:3", "g.toml:5"], "{problems}");
+    }
+
+    /// Fragments that reach further into the readers than arbitrary characters do.
+    fn fragments() -> impl Strategy<Value = String> {
+        let fragment = prop::sample::select(vec![
+            "[[routes]]",
+            "[limits]",
+            "[upstreams.a]",
+            "[tls]",
+            "[a.b",
+            "]\n",
+            "\n",
+            " = ",
+            "path",
+            "streams",
+            "servers",
+            "\"/\"",
+            "'",
+            "\"http://[::1\"",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            "-1",
+            "1e9",
+            "1979-05-27",
+            "true",
+            "\"0s\"",
+            "\"ä%\"",
+            "[[listeners]]",
+            "tls",
+            "listeners",
+            "routes",
+            "upstreams",
+            "#",
+            "\"\"\"",
+            "\u{0}",
+            "\r",
+        ]);
+        prop::collection::vec(fragment, 0..40).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,200}", mixed in fragments()) {
+            let _ = testing::read(&text);
+            let _ = testing::read(&mixed);
+        }
+
+        #[test]
+        fn no_value_makes_it_panic(value in any::<String>(), name in "[A-Z_]{0,20}") {
+            let quoted = toml::Value::String(value.clone()).to_string();
+            for key in ["[limits]\nheader_bytes", "[log]\naccess", "[identity]\nuser", "[health]\nlisten"] {
+                let _ = testing::read(&format!("{}{key} = {quoted}\n", testing::LEAST));
+            }
+            let route = format!("[[routes]]\npath = {quoted}\nhosts = [{quoted}]\nmethods = [{quoted}]\nroles = [{quoted}]\n");
+            let _ = testing::read(&format!("{}{route}[upstreams.b]\nservers = [{quoted}]\n", testing::LEAST));
+            let variable = (format!("GATEWARDEN_{name}"), value);
+            let _ = parse(testing::LEAST, Path::new("g.toml"), std::iter::once(variable));
+        }
+    }
 }

@@ -10,7 +10,7 @@ use crate::directory::Role;
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
 
 /// Names that mean something else already, in credentials, in framing or in hop-by-hop rules (RFC 9110, section 7.6.1).
-const TAKEN: [&str; 26] = [
+const TAKEN: [&str; 30] = [
     "x-key",
     "x-access-token",
     "authorization",
@@ -36,6 +36,10 @@ const TAKEN: [&str; 26] = [
     "x-forwarded-host",
     "x-forwarded-port",
     "x-real-ip",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "proxy",
     "x-request-id",
 ];
 

@@ -47,6 +47,7 @@ impl Node {
             }
             Value::List(items) => Ok(items),
             Value::Raw(_) => Err(Wrong::new("a list cannot come from the environment", "set it in the file")),
+            Value::Table(_) => Err(self.other_than("a list", "write its name in double brackets: [[name]]")),
             _ => Err(self.other_than("a list", "put it in brackets: [\"...\"]")),
         }
     }

@@ -7,7 +7,8 @@ use super::names::{method, role};
 use super::network::route_host;
 use super::problem::Located;
 use super::route_path::route_path;
-use super::section::{Section, unknown_word};
+use super::scalars::unknown_word;
+use super::section::Section;
 use super::settings::{Access, Route, Upstream};
 use super::suggest;
 use super::value::quoted;
@@ -106,4 +107,69 @@ fn strip_prefix(section: &mut Section<'_>, is_root: bool, exact: bool) -> bool {
         section.wrong(KEY, &flag.place, Wrong::new("an exact route has no prefix", "remove it, or remove exact"));
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{bad, good};
+    use super::*;
+
+    #[test]
+    fn a_route_has_defaults() {
+        let route = &good("").routes[0];
+        assert_eq!((route.access, route.upstream.as_deref()), (Access::Session, Some("api")));
+        assert!(route.header_credentials && !route.query_credentials && !route.forward_credentials);
+        assert!(!route.exact && !route.strip_prefix && !route.keep_encoded_slash);
+        assert!(route.hosts.is_empty() && route.methods.is_empty() && route.roles.is_empty());
+    }
+
+    #[test]
+    fn a_route_can_say_much() {
+        let more = "[[routes]]\npath = \"/a\"\nupstream = \"api\"\nhosts = [\"A.example\"]\nmethods = [\"GET\"]\nroles = [\"root\", \"ops\"]\n\
+                    credentials = [\"query\"]\nforward_credentials = true\nstrip_prefix = true\nencoded_slash = \"keep\"\n";
+        let route = &good(more).routes[1];
+        assert!(!route.header_credentials && route.query_credentials && route.forward_credentials);
+        assert!(route.strip_prefix && route.keep_encoded_slash);
+        assert_eq!((&*route.hosts[0], route.roles[1].name()), ("a.example", "ops"));
+    }
+
+    #[test]
+    fn only_deny_needs_no_upstream() {
+        good("[[routes]]\npath = \"/a\"\naccess = \"deny\"\n");
+        for (more, start) in [
+            ("access = \"deny\"\nupstream = \"api\"", "routes.upstream: a deny route forwards nothing"),
+            ("access = \"public\"", "routes.upstream: missing"),
+            ("", "routes.upstream: missing"),
+            ("upstream = \"apl\"", "routes.upstream: there is no upstream \"apl\"; did you mean \"api\"?"),
+            (
+                "upstream = \"api\"\naccess = \"pubic\"",
+                "routes.access: \"pubic\" is not known; did you mean \"public\"?",
+            ),
+        ] {
+            let problems = bad(&format!("[[routes]]\npath = \"/a\"\n{more}\n"));
+            assert!(problems.len() == 1 && problems[0].starts_with(start), "{more}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn keys_that_would_promise_nothing_are_refused() {
+        for more in ["credentials = [\"header\"]", "roles = [\"root\"]", "forward_credentials = true"] {
+            let problems =
+                bad(&format!("[[routes]]\npath = \"/a\"\nupstream = \"api\"\naccess = \"public\"\n{more}\n"));
+            assert!(problems.len() == 1 && problems[0].contains("means nothing on a public route"), "{problems:?}");
+        }
+        for more in ["path = \"/\"\nhosts = [\"a\"]\nmethods = [\"PUT\"]", "path = \"/a\"\nexact = true"] {
+            let problems = bad(&format!("[[routes]]\n{more}\nupstream = \"api\"\nstrip_prefix = true\n"));
+            assert!(problems.iter().any(|problem| problem.starts_with("routes.strip_prefix: ")), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_route_without_a_path_still_tells_its_other_problems() {
+        let problems =
+            bad("[[routes]]\nupstream = \"api\"\nroles = [\"a b\"]\ncredentials = [\"body\"]\nacces = \"deny\"\n");
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        assert_eq!(problems[0], "routes.path: missing; say which requests are meant, such as path = \"/\"");
+        assert!(problems.contains(&"routes.acces: unknown key; did you mean \"access\"?".to_owned()));
+    }
 }

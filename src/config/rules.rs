@@ -1,6 +1,7 @@
 //! What must hold between settings that are each right by themselves.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use http::Method;
 
@@ -14,6 +15,9 @@ pub(super) fn apply(mut config: Config, findings: &Findings) -> Config {
         config.tls = None;
     }
     addresses(&config, findings);
+    let certificates = config.tls.iter().flat_map(|tls| &tls.certificates).map(|certificate| &certificate.chain);
+    repeated("tls.certificates.chain", certificates, findings);
+    repeated("directories.path", config.directories.iter().map(|directory| &directory.path), findings);
     let routes = &config.routes;
     for (index, route) in routes.iter().enumerate() {
         own_path(route, findings);
@@ -34,6 +38,17 @@ fn addresses(config: &Config, findings: &Findings) {
             findings.add(&address.place, Wrong::new(what, "give each its own port"));
         }
         seen.push(address);
+    }
+}
+
+fn repeated<'c>(key: &str, paths: impl Iterator<Item = &'c Located<PathBuf>>, findings: &Findings) {
+    let mut seen: Vec<&Located<PathBuf>> = Vec::new();
+    for path in paths {
+        if let Some(earlier) = seen.iter().find(|earlier| earlier.value == path.value) {
+            let what = format!("{key}: {:?} is named{} already", path.value, on_line(&earlier.place));
+            findings.add(&path.place, Wrong::new(what, "remove one of the two"));
+        }
+        seen.push(path);
     }
 }
 
@@ -82,5 +97,82 @@ fn on_line(place: &Place) -> String {
         Place::File { line: 0, .. } => String::new(),
         Place::File { line, .. } => format!(" on line {line}"),
         Place::Environment(name) => format!(" in {name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{bad, good};
+
+    fn route(more: &str) -> String {
+        format!("[[routes]]\nupstream = \"api\"\n{more}\n")
+    }
+
+    #[test]
+    fn routes_that_can_both_match_are_refused() {
+        let pairs = [
+            ("path = \"/a\"", "path = \"/a\""),
+            ("path = \"/a\"", "path = \"/a\"\nhosts = [\"h\"]"),
+            ("path = \"/a\"\nhosts = [\"h\", \"i\"]", "path = \"/a\"\nhosts = [\"I\"]"),
+            ("path = \"/a\"\nmethods = [\"GET\"]", "path = \"/a\"\nmethods = [\"HEAD\", \"PUT\"]"),
+            ("path = \"/a\"\nexact = true", "path = \"/a\"\nexact = true\nmethods = [\"PUT\"]"),
+            ("path = \"/a\"", "path = \"/A\""),
+        ];
+        for (one, other) in pairs {
+            let problems = bad(&(route(one) + &route(other)));
+            assert!(problems.len() == 1 && problems[0].contains(" on line 15"), "{one} {other}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn routes_that_differ_stand_side_by_side() {
+        let pairs = [
+            ("path = \"/a\"", "path = \"/a/b\""),
+            ("path = \"/a\"", "path = \"/a\"\nexact = true"),
+            ("path = \"/a\"\nhosts = [\"h\"]", "path = \"/a\"\nhosts = [\"i\"]"),
+            ("path = \"/a\"\nmethods = [\"GET\"]", "path = \"/a\"\nmethods = [\"PUT\"]"),
+        ];
+        for (one, other) in pairs {
+            assert_eq!(good(&(route(one) + &route(other))).routes.len(), 3);
+        }
+    }
+
+    #[test]
+    fn login_and_logout_are_the_gateways_own() {
+        let own = bad(&route("path = \"/login\"\nexact = true"));
+        assert_eq!(own, ["routes.path: /login is answered by the gateway itself; remove the route"]);
+        good(&route("path = \"/login\""));
+    }
+
+    #[test]
+    fn two_listeners_cannot_share_an_address() {
+        let listeners = |a: &str, b: &str| {
+            format!("[[listeners]]\naddress = \"{a}\"\ntls = false\n[[listeners]]\naddress = \"{b}\"\ntls = false\n")
+        };
+        for (a, b) in
+            [("[::]:5", "0.0.0.0:5"), ("127.0.0.1:5", "0.0.0.0:5"), ("[::1]:5", "[::1]:5"), ("10.0.0.1:5", "[::]:5")]
+        {
+            assert_eq!(bad(&listeners(a, b)).len(), 1, "{a} {b}");
+        }
+        for (a, b) in [("127.0.0.1:5", "127.0.0.2:5"), ("[::]:0", "[::]:0"), ("0.0.0.0:5", "[::1]:5")] {
+            assert_eq!(good(&listeners(a, b)).listeners.len(), 3, "{a} {b}");
+        }
+        let taken = bad("[[listeners]]\naddress = \"[::]:10025\"\ntls = false\n[health]\n");
+        assert_eq!(taken, ["health.listen: 127.0.0.1:10025 is taken by [::]:10025 on line 14; give each its own port"]);
+    }
+
+    #[test]
+    fn a_file_is_named_once() {
+        let twice = bad("[[directories]]\npath = \"users.toml\"\n");
+        assert_eq!(twice, ["directories.path: \"users.toml\" is named on line 7 already; remove one of the two"]);
+        let pair = "{ chain = \"a\", key = \"b\" }";
+        let twice = bad(&format!("[tls]\ncertificates = [{pair}, {pair}]\n[[listeners]]\ntls = true\n"));
+        assert_eq!(twice.len(), 1, "{twice:?}");
+    }
+
+    #[test]
+    fn certificates_matter_to_listeners_with_tls_only() {
+        assert!(good("[tls]\nmin_version = \"1.3\"\n").tls.is_none());
+        assert!(good("[[listeners]]\ntls = true\n").tls.is_some());
     }
 }

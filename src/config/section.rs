@@ -1,13 +1,9 @@
 //! A table of the configuration, from which keys are taken by name and type; what nobody took is an unknown key.
 
-use std::fmt;
-use std::ops::RangeInclusive;
-
 use super::findings::{Findings, Wrong};
-use super::problem::{Located, Place};
+use super::problem::Place;
 use super::suggest;
 use super::tree::{Node, Table};
-use super::value::quoted;
 
 /// One table being read.
 pub(super) struct Section<'f> {
@@ -80,55 +76,10 @@ impl<'f> Section<'f> {
         result.map_err(|wrong| self.wrong(key, place, wrong)).ok()
     }
 
-    /// True or false, with its place.
-    pub(super) fn flag(&mut self, key: &'static str) -> Option<Located<bool>> {
-        let node = self.take(key)?;
-        let value = self.checked(key, &node.place, node.boolean())?;
-        Some(Located { value, place: node.place })
-    }
-
-    /// True or false, or the default.
-    pub(super) fn flag_or(&mut self, key: &'static str, default: bool) -> bool {
-        self.flag(key).map_or(default, |flag| flag.value)
-    }
-
-    /// A whole number within a range, or the default.
-    pub(super) fn number_or<N>(&mut self, key: &'static str, default: N, range: RangeInclusive<N>) -> N
-    where
-        N: TryFrom<i64> + PartialOrd + fmt::Display,
-    {
-        let Some(node) = self.take(key) else { return default };
-        let number = node.integer().and_then(|number| within(number, &range));
-        self.checked(key, &node.place, number).unwrap_or(default)
-    }
-
-    /// A text that `parse` understands, with its place.
-    pub(super) fn parsed<T>(
-        &mut self,
-        key: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, Wrong>,
-    ) -> Option<Located<T>> {
-        let node = self.take(key)?;
-        let value = self.checked(key, &node.place, node.text().and_then(parse))?;
-        Some(Located { value, place: node.place })
-    }
-
-    /// A text that `parse` understands, or the default.
-    pub(super) fn parsed_or<T>(
-        &mut self,
-        key: &'static str,
-        default: T,
-        parse: impl FnOnce(&str) -> Result<T, Wrong>,
-    ) -> T {
-        self.parsed(key, parse).map_or(default, |parsed| parsed.value)
-    }
-
-    /// One of the given words, or the default.
-    pub(super) fn choice_or<T: Copy>(&mut self, key: &'static str, default: T, words: &[(&str, T)]) -> T {
-        self.parsed_or(key, default, |text| match words.iter().find(|(word, _)| *word == text) {
-            Some((_, value)) => Ok(*value),
-            None => Err(unknown_word(text, words.iter().map(|(word, _)| *word))),
-        })
+    /// The full name of a section below this one.
+    pub(super) fn name_of(&self, key: &str) -> String {
+        let dot = if self.name.is_empty() { "" } else { "." };
+        format!("{}{dot}{}", self.name, key.escape_debug())
     }
 
     fn about(&self, key: &str, wrong: Wrong) -> Wrong {
@@ -141,23 +92,4 @@ impl<'f> Section<'f> {
             self.wrong(key, &node.key, Wrong::new("unknown key", fix));
         }
     }
-
-    /// The full name of a section below this one.
-    pub(super) fn name_of(&self, key: &str) -> String {
-        let dot = if self.name.is_empty() { "" } else { "." };
-        format!("{}{dot}{}", self.name, key.escape_debug())
-    }
-}
-
-/// That a text is none of the words that are allowed.
-pub(super) fn unknown_word<'a>(text: &str, words: impl Iterator<Item = &'a str> + Clone) -> Wrong {
-    let all = words.clone().collect::<Vec<_>>().join(", ");
-    Wrong::new(format!("{} is not known", quoted(text)), suggest::fix(text, words, format!("use one of: {all}")))
-}
-
-fn within<N: TryFrom<i64> + PartialOrd + fmt::Display>(number: i64, range: &RangeInclusive<N>) -> Result<N, Wrong> {
-    N::try_from(number).ok().filter(|number| range.contains(number)).ok_or_else(|| {
-        let fix = format!("give a number from {} to {}", range.start(), range.end());
-        Wrong::new(format!("{number} is out of range"), fix)
-    })
 }

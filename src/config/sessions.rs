@@ -51,3 +51,32 @@ pub(super) fn login(section: &mut Section<'_>) -> Login {
         queue_timeout: section.parsed_or("queue_timeout", Duration::from_secs(5), positive_duration),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{bad, good};
+    use super::*;
+
+    #[test]
+    fn defaults_of_sessions_directories_and_login() {
+        let config = good("[[directories]]\n");
+        assert_eq!(config.sessions.lifetime, Duration::from_secs(86_400));
+        assert_eq!((config.sessions.per_user.get(), config.sessions.max.get()), (100, 10_000_000));
+        assert_eq!(config.sessions.idle_timeout, None);
+        assert_eq!(config.directories[1].path.value.to_str(), Some("config/users.toml"));
+        assert!(config.directories[0].rehash && !config.login.hide_unknown_users);
+        assert_eq!(config.login.concurrency.get(), (cores().get() - 1).max(1));
+        assert_eq!((config.login.queue, config.login.queue_timeout), (64, Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn words_are_recognised() {
+        let login =
+            good("[login]\nrole_numbering = \"engine\"\nconcurrency = 3\n[sessions]\nidle_timeout = \"30m\"\n").login;
+        assert_eq!((login.role_numbering, login.concurrency.get()), (RoleNumbering::Engine, 3));
+        assert_eq!(
+            bad("[sessions]\nstore = \"memroy\"\n"),
+            ["sessions.store: \"memroy\" is not known; did you mean \"memory\"?"]
+        );
+    }
+}

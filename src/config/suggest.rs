@@ -10,6 +10,8 @@ pub(super) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'
     let allowed = |name: &str| (name.len().min(written.len()) / 3).clamp(1, 3);
     candidates
         .into_iter()
+        // Any digits are one slip away from any others.
+        .filter(|name| name.bytes().any(|b| b.is_ascii_alphabetic()))
         .map(|name| (distance(&written, &name.to_ascii_lowercase()), name))
         .filter(|(distance, name)| *distance <= allowed(name))
         .min_by_key(|(distance, _)| *distance)
@@ -52,6 +54,7 @@ mod tests {
         assert_eq!(nearest("headerbytes", keys), Some("header_bytes"));
         assert_eq!(nearest("Streams", keys), Some("streams"));
         assert_eq!(nearest("colour", keys), None);
+        assert_eq!(nearest("1.4", ["1.2", "1.3"]), None);
         assert_eq!(nearest(&"x".repeat(10_000), keys), None);
     }
 

@@ -1,6 +1,7 @@
 //! The configuration as it was written: a tree of values that each know their place. Knows no key and no meaning.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
@@ -41,16 +42,48 @@ pub(super) enum Value {
     Other(&'static str),
 }
 
+/// Where the parser gives the rest of the text up.
+const GIVES_UP: &str = "key with no value";
+
+const NO_COMMA: &str = "missing comma between array elements, expected `,`";
+
+/// How often a text is read again behind a line that the parser gave up at.
+const ROUNDS: usize = 32;
+
 /// The tree of a TOML text; what is no TOML goes to the findings.
 pub(super) fn parse(text: &str, findings: &Findings) -> Table {
     let reader = Reader { starts: line_starts(text), findings };
-    let (table, errors) = DeTable::parse_recoverable(text);
+    let mut text = text.to_owned();
+    for _ in 0..ROUNDS {
+        let Some(line) = DeTable::parse_recoverable(&text).1.iter().find_map(|error| reader.given_up_at(error)) else {
+            break;
+        };
+        findings.add_torn(line, Wrong::new("not valid TOML: a key without a value", "write key = value"));
+        reader.blank(&mut text, line);
+    }
+    let (table, errors) = DeTable::parse_recoverable(&text);
+    let mut told = None;
     for error in errors {
         let line = error.span().map_or(0, |span| reader.line(span.start));
-        let fix = "check the quotes, brackets and commas of this line";
-        findings.add_torn(line, Wrong::new(format!("not valid TOML: {}", error.message()), fix));
+        // A bracket that is never closed makes the same error of every line that follows: the first one says it.
+        if told.as_deref() == Some(error.message()) && error.message() == NO_COMMA {
+            findings.tear(line);
+        } else {
+            findings.add_torn(line, syntax(&error));
+        }
+        told = Some(error.message().to_owned());
     }
-    reader.table(table.into_inner())
+    reader.table(table.into_inner(), &findings.place(0))
+}
+
+fn syntax(error: &toml::de::Error) -> Wrong {
+    let fix = match error.message() {
+        NO_COMMA => "write a comma, or close the bracket that was opened before",
+        "duplicate key" => "remove one of the two",
+        message if message.starts_with("string values must be quoted") => "write the value in quotes",
+        _ => "check the quotes, brackets and commas of this line",
+    };
+    Wrong::new(format!("not valid TOML: {}", error.message()), fix)
 }
 
 fn line_starts(text: &str) -> Vec<usize> {
@@ -63,34 +96,48 @@ struct Reader<'f> {
 }
 
 impl Reader<'_> {
+    fn given_up_at(&self, error: &toml::de::Error) -> Option<usize> {
+        let span = error.span().filter(|_| error.message().starts_with(GIVES_UP))?;
+        Some(self.line(span.start))
+    }
+
+    /// Makes a line spaces, so that what is behind it keeps its place.
+    fn blank(&self, text: &mut String, line: usize) {
+        let start = self.starts[line - 1];
+        let end = text[start..].find('\n').map_or(text.len(), |length| start + length);
+        text.replace_range(start..end, &" ".repeat(end - start));
+    }
+
     fn line(&self, offset: usize) -> usize {
         self.starts.partition_point(|start| *start <= offset)
     }
 
-    fn place(&self, span: std::ops::Range<usize>) -> Place {
-        self.findings.place(self.line(span.start))
+    /// The place of a span; of the parser's stand-in for a value that it could not read, what is around it.
+    fn place(&self, span: Range<usize>, around: &Place) -> Place {
+        if span.is_empty() { around.clone() } else { self.findings.place(self.line(span.start)) }
     }
 
-    fn table(&self, table: DeTable<'_>) -> Table {
+    fn table(&self, table: DeTable<'_>, around: &Place) -> Table {
         let entries = table.into_iter().map(|(key, value)| {
-            let place = self.place(key.span());
-            (key.into_inner().into_owned(), self.node(value, Some(place)))
+            let place = self.place(key.span(), around);
+            let node = Node { key: place.clone(), ..self.node(value, &place) };
+            (key.into_inner().into_owned(), node)
         });
         entries.collect()
     }
 
-    fn node(&self, value: Spanned<DeValue<'_>>, key: Option<Place>) -> Node {
-        let place = self.place(value.span());
+    fn node(&self, value: Spanned<DeValue<'_>>, around: &Place) -> Node {
+        let place = self.place(value.span(), around);
         let value = match value.into_inner() {
             DeValue::String(text) => Value::Text(text.into_owned()),
             DeValue::Integer(number) => integer(&number),
             DeValue::Float(_) => Value::Other("a number with a fraction"),
             DeValue::Boolean(flag) => Value::Boolean(flag),
             DeValue::Datetime(_) => Value::Other("a date"),
-            DeValue::Array(items) => Value::List(items.into_iter().map(|item| self.node(item, None)).collect()),
-            DeValue::Table(table) => Value::Table(self.table(table)),
+            DeValue::Array(items) => Value::List(items.into_iter().map(|item| self.node(item, &place)).collect()),
+            DeValue::Table(table) => Value::Table(self.table(table, &place)),
         };
-        Node { value, key: key.unwrap_or_else(|| place.clone()), place }
+        Node { value, key: place.clone(), place }
     }
 }
 
@@ -136,6 +183,26 @@ mod tests {
         parse("[a]\nb = x y\nc = \nd = 1\n", &findings);
         let lines: Vec<usize> = findings.into_problems().iter().map(|problem| line(&problem.place)).collect();
         assert_eq!(lines, [2, 3]);
+    }
+
+    #[test]
+    fn what_is_behind_a_torn_line_is_read_all_the_same() {
+        for torn in ["b 5", "b", "= 5", "\"b", "b = \"x", "]", "b = 'x", "b = 5 c = 6", "b.= 5", "ä = 1", "\u{1}"] {
+            let findings = Findings::new(Path::new("g.toml"));
+            let tree = parse(&format!("[a]\n{torn}\nc = 1\n[d]\ne = 2\n[f]\ng 3\n[h]\n"), &findings);
+            let problems = findings.into_problems();
+            assert!(problems.iter().any(|problem| (2..=5).contains(&line(&problem.place))), "{torn}: {problems}");
+            assert!(tree.contains_key("h") && tree.contains_key("f"), "{torn}: {problems} {tree:?}");
+        }
+    }
+
+    #[test]
+    fn a_bracket_that_is_never_closed_is_told_once() {
+        let findings = Findings::new(Path::new("g.toml"));
+        parse("[a]\nb = [1\nc = 1\n[d]\ne = 2\n", &findings);
+        let problems = findings.into_problems().to_string();
+        assert!(problems.starts_with("g.toml:3: not valid TOML: missing comma"), "{problems}");
+        assert!(!problems.contains("g.toml:4"), "{problems}");
     }
 
     #[test]

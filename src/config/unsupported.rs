@@ -1,7 +1,8 @@
 //! Keys and values that this build does not do yet: said aloud, never accepted and ignored.
 
 use super::findings::Wrong;
-use super::section::{Section, unknown_word};
+use super::scalars::unknown_word;
+use super::section::Section;
 use super::tree::{Node, Value};
 use super::value::quoted;
 

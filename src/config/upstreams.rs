@@ -17,7 +17,7 @@ pub(super) fn upstreams(section: &mut Section<'_>) -> BTreeMap<String, Upstream>
         if !is_name(&name) {
             section.wrong(&name, &key, Wrong::new("not a name", "use letters, digits, - and _, at most 64"));
         }
-        let table = section.checked(&name, &place, node.table()).unwrap_or_default();
+        let Some(table) = section.checked(&name, &place, node.table()) else { continue };
         let called = (section.name_of(&name), place);
         let upstream = Section::read(table, called, section.findings(), upstream);
         upstreams.insert(name, upstream);
@@ -48,5 +48,30 @@ fn upstream(section: &mut Section<'_>) -> Upstream {
         connect_timeout: section.parsed_or("connect_timeout", Duration::from_secs(2), positive_duration),
         response_timeout: section.parsed_or("response_timeout", Duration::from_secs(600), positive_duration),
         idle_timeout: section.parsed_or("idle_timeout", Duration::from_secs(4), duration),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{bad, good};
+    use super::*;
+
+    #[test]
+    fn an_upstream_has_defaults_and_may_be_idle() {
+        let config = good("[upstreams.b-1]\nservers = [\"http://b\", \"http://c:81\"]\nhost = \"server\"\n");
+        let api = &config.upstreams["api"];
+        assert_eq!((api.host, api.connect_timeout), (HostPolicy::Preserve, Duration::from_secs(2)));
+        assert_eq!((api.response_timeout, api.idle_timeout), (Duration::from_secs(600), Duration::from_secs(4)));
+        let b = &config.upstreams["b-1"];
+        assert_eq!((b.servers.len(), b.servers[1].value.port, b.host), (2, 81, HostPolicy::Server));
+    }
+
+    #[test]
+    fn an_upstream_needs_servers_and_a_plain_name() {
+        assert!(bad("[upstreams.b]\n")[0].starts_with("upstreams.b.servers: missing; "));
+        assert_eq!(bad("[upstreams.b]\nservers = []\n").len(), 1);
+        assert_eq!(bad("[upstreams.b]\nservers = [\"http://b\", \"http://B:80/\"]\n").len(), 1);
+        assert!(bad("[upstreams.\"b c\"]\nservers = [\"http://b\"]\n")[0].contains("not a name"));
+        assert!(bad("[upstreams]\nb = 5\n")[0].starts_with("upstreams.b: wants a table, not a number"));
     }
 }

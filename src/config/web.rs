@@ -85,3 +85,43 @@ fn later<'p>(a: &'p Place, b: &'p Place) -> &'p Place {
         _ => b,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{bad, good};
+    use super::*;
+
+    #[test]
+    fn cors_has_defaults_once_it_is_there() {
+        let cors = good("[cors]\n").cors.unwrap();
+        assert_eq!(cors.origins, Origins::Any);
+        assert_eq!((cors.headers.len(), cors.methods.len(), cors.max_age), (4, 6, Duration::from_secs(86_400)));
+        let cors =
+            good("[cors]\norigins = [\"https://a\", \"https://b:8443\"]\nheaders = [\"X-A\"]\nmax_age = \"0s\"\n")
+                .cors
+                .unwrap();
+        assert_eq!(
+            cors.origins,
+            Origins::Listed(vec![HeaderValue::from_static("https://a"), HeaderValue::from_static("https://b:8443")])
+        );
+        assert_eq!(cors.headers, ["x-a"]);
+    }
+
+    #[test]
+    fn a_star_stands_alone() {
+        assert_eq!(
+            bad("[cors]\norigins = [\"*\", \"https://a\"]\n"),
+            ["cors.origins: \"*\" stands beside other origins; keep \"*\" alone, or the others"]
+        );
+        assert_eq!(bad("[cors]\norigins = []\nheaders = []\nmethods = []\n").len(), 3);
+    }
+
+    #[test]
+    fn identity_names_are_different_names() {
+        assert_eq!(good("").identity.session, "x-webitel-session");
+        assert_eq!(good("[identity]\nuser = \"X-User\"\n").identity.user, "x-user");
+        let twice = "the same header as identity.user; give each its own name";
+        assert_eq!(bad("[identity]\nuser = \"X-A\"\nrole = \"x_a\"\n"), [format!("identity.role: {twice}")]);
+        assert_eq!(bad("[identity]\nuser = \"X-Webitel-Role\"\n"), [format!("identity.role: {twice}")]);
+    }
+}

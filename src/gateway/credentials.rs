@@ -167,8 +167,12 @@ mod tests {
     #[test]
     fn absent_malformed_or_repeated_headers_are_nothing() {
         for bad in [
-            vec![], vec![("x-key", KEY)], vec![("x-access-token", "t")], vec![("x-key", "x"), ("x-access-token", "t")],
-            vec![("x-key", KEY), ("x-access-token", "")], vec![("x-key", KEY), ("x-access-token", "a b")],
+            vec![],
+            vec![("x-key", KEY)],
+            vec![("x-access-token", "t")],
+            vec![("x-key", "x"), ("x-access-token", "t")],
+            vec![("x-key", KEY), ("x-access-token", "")],
+            vec![("x-key", KEY), ("x-access-token", "a b")],
             vec![("x-key", KEY), ("x-key", KEY), ("x-access-token", "t")],
             vec![("x-key", KEY), ("x-access-token", "t"), ("x-access-token", "t")],
         ] {

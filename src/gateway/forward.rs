@@ -18,7 +18,7 @@ use super::upgrade::{self, Handshake};
 use super::{Worker, client, prefix};
 use crate::auth::Admission;
 use crate::upstream::headers::{announced_trailers, strip_hop_by_hop, strip_hop_by_hop_of_answer};
-use crate::upstream::{AnswerBody, Answered, BodyBounds, Progress, RequestBody, Tunnel, TrailerRule};
+use crate::upstream::{AnswerBody, Answered, BodyBounds, Progress, RequestBody, TrailerRule, Tunnel};
 
 /// A request that may go on, and everything that decides how.
 pub(crate) struct Going<'a> {
@@ -153,7 +153,12 @@ impl Worker {
         self.tunnels.spawn_local(async move {
             if let (Ok(downstream), Ok(upstream)) = tokio::join!(handshake.downstream, upstream) {
                 let tunnel = Tunnel { downstream, upstream, idle_timeout };
-                let passed = tunnel.run(async { ending.cancelled().await; GOING_AWAY }).await;
+                let passed = tunnel
+                    .run(async {
+                        ending.cancelled().await;
+                        GOING_AWAY
+                    })
+                    .await;
                 record.tunnelled(&passed);
             }
             drop(lease);
@@ -175,9 +180,9 @@ const GOING_AWAY: u16 = 1001;
 fn outbound_uri(uri: &Uri, going: &Going<'_>) -> Result<Uri, Refusal> {
     let route = going.route;
     let path = route.strip_prefix.then(|| prefix::cut(uri.path(), &route.path));
-    let cleaned = uri.query().filter(|query| {
-        route.query_credentials && !route.forward_credentials && credentials::holds_credentials(query)
-    });
+    let cleaned = uri
+        .query()
+        .filter(|query| route.query_credentials && !route.forward_credentials && credentials::holds_credentials(query));
     if path.is_none() && cleaned.is_none() {
         let whole = uri.path_and_query().cloned();
         return Ok(Uri::from(whole.unwrap_or_else(|| PathAndQuery::from_static("/"))));

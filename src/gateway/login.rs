@@ -12,11 +12,11 @@ use hyper::body::Incoming;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
 
+use super::Gateway;
 use super::body::Body;
 use super::credentials;
 use super::error::{Refusal, json_response};
 use super::record::Record;
-use super::Gateway;
 use crate::auth::{Issued, Now};
 use crate::clock::BootTime;
 use crate::config::RoleNumbering;

@@ -96,7 +96,12 @@ fn unambiguous<B>(record: &Record, request: &Request<B>) -> Result<Option<Author
 
 impl Gateway {
     /// The rule that decides about a request whose path was judged.
-    fn rule<B>(&self, record: &Record, authority: Option<&Authority>, request: &Request<B>) -> Result<&Action, Refusal> {
+    fn rule<B>(
+        &self,
+        record: &Record,
+        authority: Option<&Authority>,
+        request: &Request<B>,
+    ) -> Result<&Action, Refusal> {
         let names = Names { host: authority::bare_host(authority), sni: record.peer.sni.as_deref() };
         match self.routes.select(names, request.uri().path(), request.method()) {
             Selection::Rule(rule) => {

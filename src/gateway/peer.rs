@@ -50,12 +50,6 @@ impl Peer {
 
     #[cfg(test)]
     pub(crate) fn test(address: &str) -> Self {
-        Self {
-            address: address.parse().unwrap(),
-            tls: true,
-            sni: None,
-            fragment: Arc::default(),
-            seat: None,
-        }
+        Self { address: address.parse().unwrap(), tls: true, sni: None, fragment: Arc::default(), seat: None }
     }
 }

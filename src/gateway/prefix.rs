@@ -18,7 +18,9 @@ pub(crate) fn give_back(answer: &mut HeaderMap, prefix: &str, host: Option<&Auth
     }
     if let http::header::Entry::Occupied(mut cookies) = answer.entry(SET_COOKIE) {
         for cookie in cookies.iter_mut() {
-            if let Some(value) = cookie.to_str().ok().and_then(|text| HeaderValue::from_str(&recooked(text, prefix)).ok()) {
+            if let Some(value) =
+                cookie.to_str().ok().and_then(|text| HeaderValue::from_str(&recooked(text, prefix)).ok())
+            {
                 *cookie = value;
             }
         }

@@ -1,8 +1,6 @@
 //! WebSocket handshakes (RFC 6455, section 4), checked on both sides; every other upgrade is forgotten.
 
-use http::header::{
-    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
-};
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use hyper::upgrade::OnUpgrade;
 
@@ -48,7 +46,8 @@ impl Handshake {
     /// Whether the upstream's 101 is the one that was asked for.
     pub(crate) fn is_granted<B>(&self, answer: &Response<B>) -> bool {
         let accept = answer.headers().get(SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes);
-        let switches = holds(answer.headers(), &CONNECTION, b"upgrade") && holds(answer.headers(), &UPGRADE, b"websocket");
+        let switches =
+            holds(answer.headers(), &CONNECTION, b"upgrade") && holds(answer.headers(), &UPGRADE, b"websocket");
         switches && accept == Some(self.accept.as_bytes())
     }
 }

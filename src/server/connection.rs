@@ -82,9 +82,8 @@ impl Serving {
     {
         let io = TokioIo::new(Watched::new(stream, activity.clone(), true));
         let (worker, peer, exchanges) = (self.worker.clone(), Rc::new(peer), activity.clone());
-        let service = service_fn(move |request| {
-            answer(worker.clone(), peer.clone(), request, (exchanges.begin(), None))
-        });
+        let service =
+            service_fn(move |request| answer(worker.clone(), peer.clone(), request, (exchanges.begin(), None)));
         let connection = http1::Builder::new()
             .header_read_timeout(None)
             .max_header_size(self.limits.header_bytes)

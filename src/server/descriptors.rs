@@ -17,6 +17,10 @@ pub(crate) fn raise(limits: &Limits) {
     let needed = limits.connections.get() as u64 * 2 + SPARE;
     let available = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     if available < needed {
-        tracing::warn!(available, needed, "too few descriptors for limits.connections; raise the hard limit (ulimit -Hn)");
+        tracing::warn!(
+            available,
+            needed,
+            "too few descriptors for limits.connections; raise the hard limit (ulimit -Hn)"
+        );
     }
 }

@@ -189,4 +189,3 @@ impl Drop for Running {
         }
     }
 }
-

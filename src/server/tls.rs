@@ -63,7 +63,11 @@ fn certified_key(certificate: &Certificate, problems: &mut Problems) -> Option<A
         Err(error) => {
             let (chain, key) = (certificate.chain.value.display(), certificate.key.value.display());
             let what = format!("tls.certificates: {chain} and {key} are no pair ({error})");
-            problems.add(&certificate.key.place, what, "give the key that belongs to the first certificate of the chain");
+            problems.add(
+                &certificate.key.place,
+                what,
+                "give the key that belongs to the first certificate of the chain",
+            );
             None
         }
     }

@@ -140,7 +140,9 @@ impl Queue {
         let mut waiting = self.lock();
         let (start, was_empty) = (waiting.len(), waiting.is_empty());
         let written = match self.format {
-            LogFormat::Json => write!(waiting, "{{\"time\":\"{time}\",").and_then(|()| append_members(&mut waiting, line)),
+            LogFormat::Json => {
+                write!(waiting, "{{\"time\":\"{time}\",").and_then(|()| append_members(&mut waiting, line))
+            }
             LogFormat::Text => write_text(&mut waiting, line, &time),
         };
         if written.is_err() || waiting.len() > BUFFER {
@@ -230,7 +232,9 @@ impl Target {
         let Some(path) = &self.path else { return };
         match append(path) {
             Ok(file) => self.out = Box::new(file),
-            Err(error) => tracing::error!(%error, path = %path.display(), "access log not reopened, the old file stays"),
+            Err(error) => {
+                tracing::error!(%error, path = %path.display(), "access log not reopened, the old file stays")
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! The program's own messages, on standard error, so that access lines have standard output for themselves.
 
+use std::io::IsTerminal as _;
+
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -13,7 +15,7 @@ use crate::config::LogFormat;
 pub fn start(level: Level, format: LogFormat) {
     let foreign = LevelFilter::from_level(level.min(Level::INFO));
     let filter = Targets::new().with_default(foreign).with_target("gatewarden", level);
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     let lines = match format {
         LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
         LogFormat::Text => lines.with_filter(filter).boxed(),

@@ -154,7 +154,11 @@ impl Upstream {
 }
 
 /// Waits for the first byte of the answer; a body that still moves puts the deadline off. `None` when it passes.
-async fn until_answered<T>(answer: impl Future<Output = T>, progress: Option<&Progress>, patience: Duration) -> Option<T> {
+async fn until_answered<T>(
+    answer: impl Future<Output = T>,
+    progress: Option<&Progress>,
+    patience: Duration,
+) -> Option<T> {
     let mut answer = std::pin::pin!(answer);
     let mut deadline = Instant::now() + patience;
     loop {

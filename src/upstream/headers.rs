@@ -1,7 +1,7 @@
 //! Header names that a client can never send through, and the hop-by-hop ones. Pure functions over header maps.
 
-use http::header::{CONNECTION, EXPECT, HeaderMap, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::HeaderValue;
+use http::header::{CONNECTION, EXPECT, HeaderMap, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 
 /// Names that speak for the client towards an upstream. An entry that ends in `-` stands for all names that begin so.
 const RESERVED: [&str; 15] = [
@@ -97,7 +97,10 @@ pub fn strip_hop_by_hop_of_answer(headers: &mut HeaderMap) {
 pub fn strip_trailers(trailers: &mut HeaderMap, announced: &[HeaderName], reserved: &Reserved) {
     remove_where(trailers, |name| {
         let framing = HOP_BY_HOP.iter().any(|hop| hop == name)
-            || matches!(name, "content-length" | "host" | "trailer" | "content-encoding" | "content-type" | "content-range");
+            || matches!(
+                name,
+                "content-length" | "host" | "trailer" | "content-encoding" | "content-type" | "content-range"
+            );
         let secret = matches!(name, "authorization" | "cookie" | "set-cookie");
         framing || secret || reserved.holds(name) || !announced.iter().any(|known| known == name)
     });
@@ -144,8 +147,22 @@ mod tests {
     fn reserved_names_are_known_in_every_spelling() {
         let custom = HeaderName::from_static("acme-user");
         let reserved = Reserved::new([&custom]);
-        for name in ["X-Key", "x_key", "X.KEY", "X-Access_Token", "Forwarded", "X-Forwarded-Anything", "x.forwarded.for",
-            "X_Forwarded_Host", "Proxy", "ACME_User", "x-webitel-user", "X-Client-Identity", "X-Original-URL", "X-Rewrite-URL"] {
+        for name in [
+            "X-Key",
+            "x_key",
+            "X.KEY",
+            "X-Access_Token",
+            "Forwarded",
+            "X-Forwarded-Anything",
+            "x.forwarded.for",
+            "X_Forwarded_Host",
+            "Proxy",
+            "ACME_User",
+            "x-webitel-user",
+            "X-Client-Identity",
+            "X-Original-URL",
+            "X-Rewrite-URL",
+        ] {
             assert!(reserved.holds(&name.to_ascii_lowercase()), "{name}");
         }
         for name in ["x-keys", "xkey", "x-ke", "accept", "proxyx", "x-forwardedfor", "user-agent", ""] {
@@ -155,8 +172,18 @@ mod tests {
 
     #[test]
     fn every_connection_line_is_honoured() {
-        let mut headers = map(&[("connection", "a, b"), ("connection", "c"), ("a", "1"), ("b", "1"), ("c", "1"), ("d", "1"),
-            ("te", "gzip, trailers"), ("upgrade", "h2c"), ("http2-settings", "x"), ("transfer-encoding", "chunked")]);
+        let mut headers = map(&[
+            ("connection", "a, b"),
+            ("connection", "c"),
+            ("a", "1"),
+            ("b", "1"),
+            ("c", "1"),
+            ("d", "1"),
+            ("te", "gzip, trailers"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "x"),
+            ("transfer-encoding", "chunked"),
+        ]);
         strip_hop_by_hop(&mut headers);
         let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();

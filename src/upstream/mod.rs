@@ -35,7 +35,8 @@ impl Upstream {
     /// Builds every upstream; servers are numbered through, so that a worker's pools can be a plain list.
     pub fn build_all<'a>(configured: impl Iterator<Item = (&'a String, &'a config::Upstream)>) -> Vec<Arc<Self>> {
         let mut ids = 0..;
-        let mut server = |address: &config::ServerAddress| Arc::new(Server::new(ids.next().unwrap_or(0), address.clone()));
+        let mut server =
+            |address: &config::ServerAddress| Arc::new(Server::new(ids.next().unwrap_or(0), address.clone()));
         let mut build = |(name, policy): (&String, &config::Upstream)| {
             let servers = policy.servers.iter().map(|address| server(&address.value)).collect();
             Arc::new(Self { name: name.as_str().into(), policy: policy.clone(), servers, start: AtomicUsize::new(0) })

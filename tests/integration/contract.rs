@@ -12,8 +12,7 @@ async fn a_login_answers_five_members_in_their_order() {
     let answer = login(&gateway, &ROOT).await;
     let value: Value = serde_json::from_slice(&answer.body).unwrap();
     let (key, expires, token) = (value["key"].as_str().unwrap(), &value["expires"], value["token"].as_str().unwrap());
-    let shape =
-        format!(r#"{{"key":"{key}","username":"root","expires":{expires},"token":"{token}","role":0}}"#);
+    let shape = format!(r#"{{"key":"{key}","username":"root","expires":{expires},"token":"{token}","role":0}}"#);
     assert_eq!((answer.status, answer.text()), (200, shape.as_str()));
     assert_eq!(answer.field("content-type"), Some("application/json"));
     assert_eq!(answer.field("cache-control"), Some("no-store"));

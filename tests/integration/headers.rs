@@ -60,7 +60,8 @@ async fn reserved_names_are_stripped_on_public_routes_where_nothing_is_injected(
     }
     assert_eq!(gateway.get("/", &pair.lines()).await.status, 200);
     let request = upstream.last_request();
-    for name in ["x-webitel-user", "x-webitel-role", "x-webitel-domain", "x-webitel-session", "x-key", "x-access-token"] {
+    for name in ["x-webitel-user", "x-webitel-role", "x-webitel-domain", "x-webitel-session", "x-key", "x-access-token"]
+    {
         assert_eq!(request.field(name), None, "{name}");
     }
 }
@@ -80,7 +81,9 @@ async fn reserved_names_are_stripped_from_websocket_handshakes_and_options() {
 #[tokio::test]
 async fn aliases_of_credentials_never_reach_the_upstream() {
     let (upstream, gateway, pair) = setup("").await;
-    for name in ["x-key", "x-access-token"].iter().flat_map(|name| spellings(name)).filter(|name| name.contains(['_', '.'])) {
+    for name in
+        ["x-key", "x-access-token"].iter().flat_map(|name| spellings(name)).filter(|name| name.contains(['_', '.']))
+    {
         let answer = gateway.get("/", &format!("{name}: {FORGED}\r\n{}", pair.lines())).await;
         // Refused as contradicted or stripped; either way nobody behind reads it.
         assert!([200, 401].contains(&answer.status), "{name}: {}", answer.status);
@@ -91,7 +94,9 @@ async fn aliases_of_credentials_never_reach_the_upstream() {
 #[tokio::test]
 async fn the_upstream_is_told_who_asks() {
     let (upstream, gateway, _) = setup("").await;
-    for (user, domain, role) in [(&USER, Some("mydomain.com"), "user"), (&ADMIN, Some("mydomain.com"), "admin"), (&ROOT, None, "root")] {
+    for (user, domain, role) in
+        [(&USER, Some("mydomain.com"), "user"), (&ADMIN, Some("mydomain.com"), "admin"), (&ROOT, None, "root")]
+    {
         let (request, pair) = as_user(&upstream, &gateway, user).await;
         assert_eq!(request.field("x-webitel-user").as_deref(), Some(user.name));
         assert_eq!(request.field("x-webitel-domain").as_deref(), domain);
@@ -161,7 +166,8 @@ async fn what_belongs_to_one_connection_stays_on_it() {
                  HTTP2-Settings: AAMAAABk\r\n";
     assert_eq!(gateway.get("/", &format!("{lines}{}", pair.lines())).await.status, 200);
     let request = upstream.only_request();
-    for gone in ["x-one", "x-two", "keep-alive", "proxy-connection", "proxy-authorization", "http2-settings", "upgrade"] {
+    for gone in ["x-one", "x-two", "keep-alive", "proxy-connection", "proxy-authorization", "http2-settings", "upgrade"]
+    {
         assert_eq!(request.field(gone), None, "{gone}");
     }
     assert_eq!(request.field("x-three").as_deref(), Some("3"));
@@ -200,7 +206,8 @@ async fn an_upstreams_401_passes_unchanged() {
 #[tokio::test]
 async fn the_client_is_told_by_its_own_address_and_the_listeners_scheme() {
     let (upstream, gateway, pair) = setup("").await;
-    let lines = format!("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: ftp\r\nForwarded: for=6.6.6.6\r\n{}", pair.lines());
+    let lines =
+        format!("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: ftp\r\nForwarded: for=6.6.6.6\r\n{}", pair.lines());
     gateway.get("/", &lines).await;
     let request = upstream.last_request();
     assert_eq!(request.field("x-forwarded-for").as_deref(), Some("127.0.0.1"));
@@ -213,7 +220,10 @@ async fn the_client_is_told_by_its_own_address_and_the_listeners_scheme() {
 #[tokio::test]
 async fn a_trusted_proxy_is_believed_up_to_the_first_stranger() {
     let (upstream, gateway, pair) = setup("server.trusted_proxies = ['127.0.0.0/8', '10.0.0.0/8']").await;
-    let lines = format!("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 9.9.9.9, 10.1.1.1\r\nX-Forwarded-Proto: http\r\n{}", pair.lines());
+    let lines = format!(
+        "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 9.9.9.9, 10.1.1.1\r\nX-Forwarded-Proto: http\r\n{}",
+        pair.lines()
+    );
     gateway.get("/", &lines).await;
     let request = upstream.only_request();
     assert_eq!(request.field("x-forwarded-for").as_deref(), Some("9.9.9.9"));
@@ -222,7 +232,8 @@ async fn a_trusted_proxy_is_believed_up_to_the_first_stranger() {
 
 #[tokio::test]
 async fn credentials_reach_the_upstream_only_where_the_route_says_so() {
-    let (upstream, gateway, pair) = setup("routes = [{ path = '/', upstream = 'main', forward_credentials = true }]").await;
+    let (upstream, gateway, pair) =
+        setup("routes = [{ path = '/', upstream = 'main', forward_credentials = true }]").await;
     gateway.get("/", &pair.lines()).await;
     let request = upstream.only_request();
     assert_eq!(request.field("x-key").as_deref(), Some(pair.key.as_str()));
@@ -243,7 +254,9 @@ async fn host_is_what_the_client_said_or_the_servers_own() {
 #[tokio::test]
 async fn a_request_has_exactly_one_host() {
     let (upstream, gateway, pair) = setup("").await;
-    for hosts in ["", "Host: a\r\nHost: a\r\n", "Host: a\r\nHost: b\r\n", "Host: a b\r\n", "Host: a/b\r\n", "Host: u@a\r\n"] {
+    for hosts in
+        ["", "Host: a\r\nHost: a\r\n", "Host: a\r\nHost: b\r\n", "Host: a b\r\n", "Host: a/b\r\n", "Host: u@a\r\n"]
+    {
         let answer = gateway.request(format!("GET / HTTP/1.1\r\n{hosts}{}\r\n", pair.lines())).await;
         assert_eq!(answer.status, 400, "{hosts:?}");
     }

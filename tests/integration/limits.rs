@@ -90,7 +90,8 @@ async fn a_body_that_stops_is_408() {
 #[tokio::test]
 async fn a_login_whose_body_stops_is_408() {
     let (_upstream, gateway, _) = setup("limits.header_timeout = '300ms'").await;
-    let head = "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n";
+    let head =
+        "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n";
     let mut connection = gateway.connect().await;
     connection.send(format!("{head}{{\"username\"")).await;
     assert_eq!(connection.answer().await.status, 408);

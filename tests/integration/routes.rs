@@ -14,7 +14,9 @@ const ROUTES: &str = "routes = [
 #[tokio::test]
 async fn a_prefix_matches_whole_segments() {
     let (upstream, gateway, lines) = setup(ROUTES).await;
-    for (path, status) in [("/api", 200), ("/api/", 200), ("/api/x/y", 200), ("/api?x", 200), ("/apix", 404), ("/ap", 404), ("/", 404)] {
+    for (path, status) in
+        [("/api", 200), ("/api/", 200), ("/api/x/y", 200), ("/api?x", 200), ("/apix", 404), ("/ap", 404), ("/", 404)]
+    {
         assert_eq!(gateway.get(path, &lines).await.status, status, "{path}");
     }
     assert_eq!(upstream.requests().len(), 4);

@@ -29,7 +29,10 @@ async fn a_websocket_carries_frames_both_ways() {
 #[tokio::test]
 async fn extensions_and_protocols_are_agreed_upon_by_the_two_ends() {
     let (upstream, gateway, pair) = setup("").await;
-    let lines = format!("Sec-WebSocket-Protocol: chat, sip\r\nSec-WebSocket-Extensions: permessage-deflate\r\n{}", pair.lines());
+    let lines = format!(
+        "Sec-WebSocket-Protocol: chat, sip\r\nSec-WebSocket-Extensions: permessage-deflate\r\n{}",
+        pair.lines()
+    );
     assert!(WebSocket::open(gateway.connect().await, "/", &lines).await.is_ok());
     let request = upstream.only_request();
     assert_eq!(request.field("sec-websocket-protocol").as_deref(), Some("chat, sip"));
@@ -133,7 +136,8 @@ async fn an_upstream_that_answers_wrongly_is_502_and_its_connection_closes() {
 #[tokio::test]
 async fn an_upstream_that_switches_unasked_is_502() {
     let upstream =
-        Upstream::answering("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").await;
+        Upstream::answering("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            .await;
     let gateway = Gateway::start(&upstream).await;
     let pair = gateway.login(&USER).await;
     assert_eq!(gateway.get("/", &pair.lines()).await.status, 502);

@@ -131,7 +131,9 @@ impl Gateway {
     /// Waits for the end of the drain.
     pub(crate) async fn ended(self) {
         let server = self.running.server;
-        super::within("the end of the drain", tokio::task::spawn_blocking(move || server.join())).await.expect("an end");
+        super::within("the end of the drain", tokio::task::spawn_blocking(move || server.join()))
+            .await
+            .expect("an end");
     }
 
     /// What the access log holds so far; only with `log.access = "DIR/access.log"`.
@@ -165,9 +167,12 @@ fn merge(into: &mut toml::Table, from: toml::Table) {
 fn write_files(dir: &Path) -> String {
     let (chain, key, ca) = certificate();
     let users = users();
-    for (name, bytes) in
-        [("server.pem", chain.as_bytes()), ("server.key", key.as_bytes()), ("token.key", SECRET), ("users.toml", users.as_bytes())]
-    {
+    for (name, bytes) in [
+        ("server.pem", chain.as_bytes()),
+        ("server.key", key.as_bytes()),
+        ("token.key", SECRET),
+        ("users.toml", users.as_bytes()),
+    ] {
         std::fs::write(dir.join(name), bytes).expect("a file");
     }
     ca

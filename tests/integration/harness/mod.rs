@@ -15,7 +15,7 @@ pub(crate) use client::{Answer, Connection, Pair};
 pub(crate) use gateway::{ADMIN, Gateway, ROOT, SECRET, USER, User};
 pub(crate) use h2::{H2, H2Body, body, whole};
 pub(crate) use message::{Fields, chunked};
-pub(crate) use upstream::{Exchange, Recorded, Reply, Upstream};
+pub(crate) use upstream::{Recorded, Reply, Upstream};
 pub(crate) use websocket::{Frame, WebSocket, upgrade};
 
 /// The longest that anything in a test may take; only a failing test comes near it.

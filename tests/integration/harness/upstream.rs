@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -56,8 +55,6 @@ pub(crate) enum Reply {
     RawThenClose(Vec<u8>),
     /// The end of the connection without a byte.
     Close,
-    /// A pause before the answer.
-    After(Duration, Box<Reply>),
     /// 200 with the request's own body.
     Echo,
     /// 101, then every byte back.
@@ -214,12 +211,8 @@ async fn connection(stream: TcpStream, number: usize, shared: &Shared) -> io::Re
         match &shared.manner {
             Manner::ByHand(sender) => {
                 lock(&shared.requests).push(request.clone());
-                let (done, mut ended) = unbounded_channel();
-                drop(sender.send(Exchange { request, connection: Some(reader), done }));
-                match ended.recv().await {
-                    Some(returned) => reader = returned,
-                    None => return Ok(()),
-                }
+                drop(sender.send(Exchange { request, reader }));
+                return Ok(());
             }
             Manner::Script(script) => {
                 let framing = Framing::of(&request.fields(), Framing::Empty);
@@ -236,11 +229,7 @@ async fn connection(stream: TcpStream, number: usize, shared: &Shared) -> io::Re
 }
 
 /// Carries a reply out; false when the connection is over.
-async fn answer(reader: &mut Reader<TcpStream>, request: &Recorded, mut reply: Reply) -> io::Result<bool> {
-    while let Reply::After(pause, then) = reply {
-        tokio::time::sleep(pause).await;
-        reply = *then;
-    }
+async fn answer(reader: &mut Reader<TcpStream>, request: &Recorded, reply: Reply) -> io::Result<bool> {
     match reply {
         Reply::Raw(bytes) => reader.io.write_all(&bytes).await.map(|()| true),
         Reply::RawThenClose(bytes) => reader.io.write_all(&bytes).await.map(|()| false),
@@ -255,58 +244,39 @@ async fn answer(reader: &mut Reader<TcpStream>, request: &Recorded, mut reply: R
             }
             Ok(false)
         }
-        Reply::Close | Reply::After(..) => Ok(false),
+        Reply::Close => Ok(false),
     }
 }
 
 /// One exchange in the hands of a test: the head was read, nothing was answered. Dropped, it cuts the connection.
 pub(crate) struct Exchange {
     pub(crate) request: Recorded,
-    connection: Option<Reader<TcpStream>>,
-    done: UnboundedSender<Reader<TcpStream>>,
+    reader: Reader<TcpStream>,
 }
 
 impl Exchange {
-    fn reader(&mut self) -> &mut Reader<TcpStream> {
-        self.connection.as_mut().expect("kept until it is done")
-    }
-
     /// Sends bytes as they are.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        let sent = self.reader().io.write_all(bytes.as_ref());
-        within("sending to the gateway", sent).await.expect("the gateway reads");
+        self.try_send(bytes).await.expect("the gateway reads");
     }
 
     /// Sends bytes if the gateway still listens.
     pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        within("sending to the gateway", self.reader().io.write_all(bytes.as_ref())).await
+        within("sending to the gateway", self.reader.io.write_all(bytes.as_ref())).await
     }
 
     /// The next chunk of the request's body; empty at its end.
     pub(crate) async fn chunk(&mut self) -> Vec<u8> {
-        within("a chunk from the gateway", self.reader().chunk()).await.expect("a chunk")
+        within("a chunk from the gateway", self.reader.chunk()).await.expect("a chunk")
     }
 
     /// Some bytes as they came; `None` when the gateway hung up.
     pub(crate) async fn some(&mut self) -> Option<Vec<u8>> {
-        within("bytes from the gateway", self.reader().some()).await.unwrap_or(None)
-    }
-
-    /// The rest of the request's body.
-    pub(crate) async fn body(&mut self) -> Vec<u8> {
-        let framing = Framing::of(&self.request.fields(), Framing::Empty);
-        within("the body from the gateway", self.reader().body(framing)).await.expect("a body").0
+        within("bytes from the gateway", self.reader.some()).await.unwrap_or(None)
     }
 
     /// Waits until the gateway hangs up.
     pub(crate) async fn cancelled(&mut self) {
         while self.some().await.is_some() {}
-    }
-
-    /// Keeps the connection for the next request.
-    pub(crate) fn finish(mut self) {
-        if let Some(reader) = self.connection.take() {
-            drop(self.done.send(reader));
-        }
     }
 }

@@ -1,0 +1,73 @@
+//! The proof that a request may go upstream, and its only maker. Knows no routes and no headers.
+
+use std::sync::Arc;
+
+use super::key::SessionKey;
+use super::session::Session;
+use super::sessions::{Rejected, Sessions};
+use crate::clock::BootTime;
+use crate::directory::Role;
+
+/// Proof that a request may go upstream. Only [`admit`] makes one.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    session: Option<Arc<Session>>,
+}
+
+impl Admission {
+    /// Whose request it is; absent on a public route.
+    pub fn session(&self) -> Option<&Arc<Session>> {
+        self.session.as_ref()
+    }
+}
+
+/// Who may pass.
+#[derive(Clone, Copy, Debug)]
+pub enum Access<'a> {
+    /// The holder of a live session.
+    Session {
+        /// Any one of these roles; empty: every role.
+        roles: &'a [Role],
+    },
+    /// Anybody; nothing is verified.
+    Public,
+}
+
+/// X-Key and X-Access-Token as sent, unverified.
+#[derive(Clone, Copy)]
+pub struct Presented<'a> {
+    /// The X-Key.
+    pub key: SessionKey,
+    /// The X-Access-Token.
+    pub token: &'a [u8],
+}
+
+/// Why a request may not go upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// A session is needed and none was presented.
+    Missing,
+    /// What was presented opens nothing.
+    Rejected(Rejected),
+    /// The session lives, its role is not among those that may pass.
+    Forbidden,
+}
+
+/// Decides about one request.
+///
+/// # Errors
+/// [`Denied`]; on public access there is none, and what was presented is not looked at.
+pub fn admit(
+    sessions: &Sessions,
+    access: Access<'_>,
+    presented: Option<Presented<'_>>,
+    now: BootTime,
+) -> Result<Admission, Denied> {
+    let Access::Session { roles } = access else { return Ok(Admission { session: None }) };
+    let presented = presented.ok_or(Denied::Missing)?;
+    let session = sessions.authenticate(&presented.key, presented.token, now).map_err(Denied::Rejected)?;
+    if !roles.is_empty() && !roles.contains(session.role()) {
+        return Err(Denied::Forbidden);
+    }
+    Ok(Admission { session: Some(session) })
+}

@@ -1,0 +1,17 @@
+//! Sessions, tokens and the proof of admission. Knows no HTTP, and of directories only the principal they answer.
+
+mod admission;
+mod expiry;
+mod held;
+mod key;
+mod ring;
+mod session;
+mod sessions;
+mod token;
+
+pub use admission::{Access, Admission, Denied, Presented, admit};
+pub use key::SessionKey;
+pub use ring::{Ring, SecretId};
+pub use session::{Session, SessionId};
+pub use sessions::{Full, Issued, Now, Rejected, Sessions};
+pub use token::AccessToken;

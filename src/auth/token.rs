@@ -1,0 +1,60 @@
+//! The access token as issued, and the digest that is all a session keeps of it. Knows no secrets and no claims.
+
+use std::fmt;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// A JWT as it goes to the client, once. It can be exposed, not printed; zeroed when dropped.
+pub struct AccessToken(Zeroizing<String>);
+
+impl AccessToken {
+    pub(super) fn new(jwt: String) -> Self {
+        Self(Zeroizing::new(jwt))
+    }
+
+    /// The text, for the login answer and nothing else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessToken(..)")
+    }
+}
+
+/// SHA-256 of an access token.
+pub(super) struct TokenDigest([u8; 32]);
+
+impl TokenDigest {
+    pub(super) fn of(token: &[u8]) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest(&SHA256, token).as_ref());
+        Self(bytes)
+    }
+
+    /// Whether both are of one token, in constant time.
+    pub(super) fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_matches_its_own_token_only() {
+        assert!(TokenDigest::of(b"a.b.c").matches(&TokenDigest::of(b"a.b.c")));
+        assert!(!TokenDigest::of(b"a.b.c").matches(&TokenDigest::of(b"a.b.c ")));
+        assert!(!TokenDigest::of(b"a.b.c").matches(&TokenDigest::of(b"")));
+    }
+
+    #[test]
+    fn a_token_is_never_printed() {
+        assert_eq!(format!("{:?}", AccessToken::new("a.b.c".into())), "AccessToken(..)");
+    }
+}

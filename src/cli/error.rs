@@ -1,0 +1,60 @@
+//! What a command says when it can't do what was asked, and the exit code that goes with it.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use crate::config::Problems;
+
+/// What went wrong, for the person at the terminal. Never holds a secret.
+#[derive(Debug)]
+pub enum CliError {
+    /// The configuration can't be used; exit code 64 (sysexits: EX_USAGE).
+    Configuration(Problems),
+    /// Anything else, said in a sentence; exit code 1.
+    Failed(String),
+}
+
+impl CliError {
+    /// A message that says what to do.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self::Failed(message.into())
+    }
+
+    pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> Self + '_ {
+        move |error| Self::Failed(format!("{}: {error}", path.display()))
+    }
+
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Configuration(_) => 64,
+            Self::Failed(_) => 1,
+        }
+    }
+}
+
+impl From<io::Error> for CliError {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<Problems> for CliError {
+    fn from(problems: Problems) -> Self {
+        Self::Configuration(problems)
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration(problems) => match problems.iter().count() {
+                1 => write!(f, "{problems}gatewarden: 1 problem"),
+                count => write!(f, "{problems}gatewarden: {count} problems"),
+            },
+            Self::Failed(what) => write!(f, "gatewarden: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for CliError {}

@@ -1,0 +1,175 @@
+//! `gatewarden user`: who is in a users file. Knows the terminal; the file is changed elsewhere.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use zeroize::Zeroizing;
+
+use super::CliError;
+use crate::directory::{EditError, Password, Role, UsersFile};
+
+/// What to do about the users of a file.
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Add a user; the password comes from standard input or a prompt
+    Add {
+        /// What the user may do: root, admin, user or any other token
+        #[arg(long, default_value = "user", value_parser = role)]
+        role: Role,
+        /// Where and who.
+        #[command(flatten)]
+        user: User,
+    },
+    /// Give a user a new password, from standard input or a prompt
+    Passwd {
+        /// Where and who.
+        #[command(flatten)]
+        user: User,
+    },
+    /// Remove a user
+    Remove {
+        /// Where and who.
+        #[command(flatten)]
+        user: User,
+    },
+    /// List the users: name, role, kind of hash
+    List {
+        /// The users file
+        #[arg(long, value_name = "FILE")]
+        users: PathBuf,
+    },
+}
+
+/// A user of a file.
+#[derive(Debug, Args)]
+pub struct User {
+    /// The users file; add creates it where it is missing
+    #[arg(long, value_name = "FILE")]
+    pub users: PathBuf,
+    /// The name, as in 100@mydomain.com
+    pub name: String,
+}
+
+/// Does it. The running gateway sees a change when it reads the file again.
+///
+/// # Errors
+/// [`CliError`] when the password can't be used or the file can't be changed.
+pub fn run(command: &UserCommand) -> Result<(), CliError> {
+    match command {
+        UserCommand::Add { role, user } => {
+            let password = read_password()?;
+            UsersFile::at(&user.users).add(&user.name, role, &password).map_err(|error| user.explain(&error))?;
+            say(format_args!("added {} to {}", user.name, user.users.display()))
+        }
+        UserCommand::Passwd { user } => {
+            let password = read_password()?;
+            UsersFile::at(&user.users).set_password(&user.name, &password).map_err(|error| user.explain(&error))?;
+            say(format_args!("changed the password of {} in {}", user.name, user.users.display()))
+        }
+        UserCommand::Remove { user } => {
+            UsersFile::at(&user.users).remove(&user.name).map_err(|error| user.explain(&error))?;
+            say(format_args!("removed {} from {}", user.name, user.users.display()))
+        }
+        UserCommand::List { users } => list(users),
+    }
+}
+
+fn list(path: &Path) -> Result<(), CliError> {
+    let users = UsersFile::at(path).list();
+    let users = users.map_err(|error| CliError::new(format!("{}: {error}", path.display())))?;
+    let width = users.iter().map(|user| user.name.chars().count()).max().unwrap_or(0);
+    for user in users {
+        say(format_args!("{:width$}  {:8}  {}", user.name, user.role, user.hash))?;
+    }
+    Ok(())
+}
+
+impl User {
+    fn explain(&self, error: &EditError) -> CliError {
+        CliError::new(format!("{}: {}: {error}", self.users.display(), self.name))
+    }
+}
+
+fn role(name: &str) -> Result<Role, String> {
+    Role::parse(name).ok_or_else(|| "a role is root, admin, user or any other token of at most 64 characters".into())
+}
+
+fn say(line: std::fmt::Arguments<'_>) -> Result<(), CliError> {
+    writeln!(io::stdout(), "{line}")?;
+    Ok(())
+}
+
+fn read_password() -> Result<Password, CliError> {
+    let text = if io::stdin().is_terminal() { prompt()? } else { first_line(&mut io::stdin().lock())? };
+    usable(text)
+}
+
+fn prompt() -> Result<Zeroizing<String>, CliError> {
+    let password = Zeroizing::new(rpassword::prompt_password("Password: ")?);
+    let again = Zeroizing::new(rpassword::prompt_password("Again: ")?);
+    if password == again { Ok(password) } else { Err(CliError::new("the two passwords differ; nothing was changed")) }
+}
+
+/// One line without its end. Read no further than a password may be long, and a little to notice that it is longer.
+fn first_line(input: &mut impl BufRead) -> Result<Zeroizing<String>, CliError> {
+    let mut line = Zeroizing::new(String::with_capacity(Password::LONGEST + 8));
+    input.take(Password::LONGEST as u64 + 3).read_line(&mut line)?;
+    let end = line.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line).len());
+    end.into_iter().for_each(|end| line.truncate(end));
+    Ok(line)
+}
+
+fn usable(text: Zeroizing<String>) -> Result<Password, CliError> {
+    let password = Password::new(text.as_str().to_owned());
+    if password.is_plausible() {
+        return Ok(password);
+    }
+    let longest = Password::LONGEST;
+    Err(CliError::new(format!("a password has from 1 to {longest} bytes; nothing was changed")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: UserCommand,
+    }
+
+    fn line(text: &str) -> Zeroizing<String> {
+        first_line(&mut text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_password_is_one_line_without_its_end() {
+        assert_eq!(line("secret\nmore\n").as_str(), "secret");
+        assert_eq!(line("secret\r\n").as_str(), "secret");
+        assert_eq!(line(" secret ").as_str(), " secret ");
+    }
+
+    #[test]
+    fn empty_and_overlong_passwords_are_refused() {
+        assert!(usable(line("\n")).is_err());
+        assert!(usable(line("")).is_err());
+        assert!(usable(line(&format!("{}\n", "p".repeat(1024)))).is_ok());
+        assert!(usable(line(&format!("{}\n", "p".repeat(1025)))).is_err());
+        assert!(usable(line(&"p".repeat(5000))).is_err());
+    }
+
+    #[test]
+    fn the_fixed_command_line_is_understood() {
+        let parse = |line: &str| Line::try_parse_from(line.split(' ')).map(|line| line.command);
+        let add = parse("user add --users u.toml --role admin 100@mydomain.com").unwrap();
+        assert!(matches!(add, UserCommand::Add { role: Role::Admin, user } if user.name == "100@mydomain.com"));
+        assert!(parse("user passwd --users u.toml 100@mydomain.com").is_ok());
+        assert!(parse("user remove --users u.toml 100@mydomain.com").is_ok());
+        assert!(parse("user list --users u.toml").is_ok());
+        assert!(parse("user add --users u.toml --role not/a/token x").is_err());
+        assert!(parse("user add x").is_err());
+    }
+}

@@ -1,0 +1,206 @@
+//! Logins against real users files.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use md5::{Digest, Md5};
+
+use super::super::{Role, UsersFile};
+use super::*;
+use crate::config::{Located, Login, Place, RoleNumbering};
+
+fn a1(text: &str) -> String {
+    let digest: [u8; 16] = Md5::digest(text.as_bytes()).into();
+    format!("a1:{:032x}", u128::from_be_bytes(digest))
+}
+
+fn user(name: &str, hash: &str) -> String {
+    format!("[[users]]\nname = \"{name}\"\npassword = \"{hash}\" # kept\n")
+}
+
+fn login(hide: bool) -> Login {
+    Login {
+        hide_unknown_users: hide,
+        role_numbering: RoleNumbering::Contract,
+        concurrency: NonZeroUsize::MIN,
+        queue: 16,
+        queue_timeout: Duration::from_secs(60),
+    }
+}
+
+struct Fixture {
+    folder: tempfile::TempDir,
+    directories: Directories,
+}
+
+impl Fixture {
+    fn new(files: &[String], hide: bool, rehash: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = |(number, text): (usize, &String)| {
+            let path = folder.path().join(format!("{number}.toml"));
+            std::fs::write(&path, text).unwrap();
+            at(path, rehash)
+        };
+        let files: Vec<_> = files.iter().enumerate().map(directory).collect();
+        let mut problems = Problems::default();
+        let directories = Directories::load(&files, &login(hide), &mut problems);
+        assert!(problems.is_empty(), "{problems}");
+        Self { directories: directories.unwrap(), folder }
+    }
+
+    async fn verify(&self, name: &str, password: &str) -> Result<String, Refused> {
+        self.directories.verify(name, Password::new(password.into())).await.map(|principal| principal.name)
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(self.path()).unwrap()
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("0.toml")
+    }
+
+    /// What runs after an answer has run once another check has.
+    async fn settle(&self) {
+        let _ = self.directories.check_nobody(Password::new("x".into())).await;
+    }
+}
+
+fn at(path: PathBuf, rehash: bool) -> config::Directory {
+    let place = Place::whole(Path::new("gatewarden.toml"));
+    config::Directory { path: Located { value: path, place }, rehash }
+}
+
+fn users() -> String {
+    let bcrypt = bcrypt::hash("secret", 4).unwrap();
+    let stored = user("100@MyDomain.com", &a1("100:MyDomain.com:secret"));
+    stored + &user("b@x.com", &bcrypt) + &user("root", &hash::StoredHash::create(&Password::new("secret".into())))
+}
+
+#[tokio::test]
+async fn the_right_password_gives_the_canonical_principal() {
+    let fixture = Fixture::new(&[users()], false, false);
+    for (sent, name) in [("100@mydomain.com.", "100@mydomain.com"), ("B@X.com", "b@x.com"), ("ROOT", "root")] {
+        assert_eq!(fixture.verify(sent, "secret").await.as_deref(), Ok(name));
+        for wrong in ["Secret", "secret ", "", &"s".repeat(1025), &"s".repeat(73)] {
+            assert_eq!(fixture.verify(sent, wrong).await, Err(Refused::WrongPassword), "{sent} {wrong}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_user_is_told_so_before_the_password_is_looked_at() {
+    let fixture = Fixture::new(&[users()], false, false);
+    for unknown in ["nobody", "100@other.com", " ", "a b", "@", &"n".repeat(2000)] {
+        for password in ["secret", ""] {
+            assert_eq!(fixture.verify(unknown, password).await, Err(Refused::UnknownUser), "{unknown}");
+        }
+    }
+    assert_eq!(fixture.verify("", "secret").await, Err(Refused::NameRequired));
+}
+
+#[tokio::test]
+async fn hidden_users_are_all_refused_alike_and_at_the_same_cost() {
+    let fixture = Fixture::new(&[users()], true, false);
+    let start = Instant::now();
+    hash::burn(&Password::new("secret".into()));
+    let least = start.elapsed() / 4;
+    let long = "s".repeat(2000);
+    for (name, password) in [
+        ("nobody", "secret"),
+        ("nobody", ""),
+        ("a b", "x"),
+        ("100@mydomain.com", "wrong"),
+        ("100@mydomain.com", ""),
+        ("root", ""),
+        ("root", &long),
+        ("root", "wrong"),
+        ("b@x.com", &long),
+    ] {
+        let start = Instant::now();
+        assert_eq!(fixture.verify(name, password).await, Err(Refused::WrongPassword));
+        assert!(start.elapsed() > least, "{name} was refused too fast");
+    }
+    assert_eq!(fixture.verify("", "secret").await, Err(Refused::NameRequired));
+    assert_eq!(fixture.verify("100@mydomain.com", "secret").await.as_deref(), Ok("100@mydomain.com"));
+}
+
+#[tokio::test]
+async fn the_first_directory_that_knows_the_user_decides() {
+    let files = [user("a", &a1("a:first")), user("A", &a1("A:second")) + &user("b", &a1("b:b"))];
+    let fixture = Fixture::new(&files, false, false);
+    assert_eq!(fixture.verify("a", "first").await.as_deref(), Ok("a"));
+    assert_eq!(fixture.verify("a", "second").await, Err(Refused::WrongPassword));
+    assert_eq!(fixture.verify("b", "b").await.as_deref(), Ok("b"));
+}
+
+#[tokio::test]
+async fn a_good_login_makes_old_hashes_argon2id_and_keeps_the_rest() {
+    let fixture = Fixture::new(&[users()], false, true);
+    assert!(fixture.verify("b@x.com", "wrong").await.is_err());
+    fixture.settle().await;
+    assert_eq!(fixture.text(), fixture.text().replace("$argon2id$new", ""));
+    for name in ["b@x.com", "100@mydomain.com", "root"] {
+        assert!(fixture.verify(name, "secret").await.is_ok());
+        fixture.settle().await;
+        assert_eq!(fixture.verify(name, "secret").await.as_deref(), Ok(name));
+        assert_eq!(fixture.verify(name, "wrong").await, Err(Refused::WrongPassword));
+    }
+    let kinds: Vec<_> = UsersFile::at(&fixture.path()).list().unwrap().into_iter().map(|user| user.hash).collect();
+    assert_eq!(kinds, ["argon2id"; 3]);
+    assert_eq!(fixture.text().matches(" # kept\n").count(), 3);
+    assert!(fixture.text().contains("100@MyDomain.com"));
+}
+
+#[tokio::test]
+async fn a_password_changed_meanwhile_is_not_undone() {
+    let fixture = Fixture::new(&[user("a", &a1("a:old"))], false, true);
+    UsersFile::at(&fixture.path()).set_password("a", &Password::new("new".into())).unwrap();
+    let changed = fixture.text();
+    assert!(fixture.verify("a", "old").await.is_ok(), "not read again yet");
+    fixture.settle().await;
+    assert_eq!(fixture.text(), changed);
+}
+
+#[tokio::test]
+async fn where_rehash_is_off_nothing_is_written() {
+    let fixture = Fixture::new(&[users()], false, false);
+    let before = fixture.text();
+    assert!(fixture.verify("b@x.com", "secret").await.is_ok());
+    fixture.settle().await;
+    assert_eq!(fixture.text(), before);
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_costs_no_login() {
+    let fixture = Fixture::new(&[users()], false, true);
+    std::fs::remove_dir_all(fixture.folder.path()).unwrap();
+    for _ in 0..2 {
+        assert!(fixture.verify("b@x.com", "secret").await.is_ok());
+        fixture.settle().await;
+    }
+}
+
+#[test]
+fn every_problem_of_every_file_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let bad = folder.path().join("bad.toml");
+    std::fs::write(&bad, "[[users]]\nname = \"a\"\npassword = \"planted\"\nx = 1\n").unwrap();
+    let binary = folder.path().join("binary.toml");
+    std::fs::write(&binary, [0xff, 0xfe]).unwrap();
+    let files = [at(bad, false), at(folder.path().join("missing.toml"), false), at(binary, false)];
+    let mut problems = Problems::default();
+    assert!(Directories::load(&files, &login(false), &mut problems).is_none());
+    let all = problems.to_string();
+    assert_eq!(problems.iter().count(), 4, "{all}");
+    assert!(all.contains("bad.toml:3:") && all.contains("bad.toml:4:") && all.contains("missing.toml"));
+    assert!(!all.contains("planted"));
+}
+
+#[tokio::test]
+async fn an_empty_directory_loads_and_knows_nobody() {
+    let fixture = Fixture::new(&[String::new()], false, false);
+    assert_eq!(fixture.verify("a", "x").await, Err(Refused::UnknownUser));
+    assert_eq!(Role::User.name(), "user");
+}
