@@ -1,6 +1,5 @@
 //! `gatewarden demo`: the whole product on 127.0.0.1 with nothing prepared, and lines to paste.
 
-use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -46,7 +45,7 @@ fn demo_users() -> [DemoUser; 3] {
 
 fn fill(folder: &TempDir, users: &[DemoUser]) -> Result<(), CliError> {
     let made = cert::throwaway(&["localhost", "127.0.0.1"])?;
-    let write = |name: &str, text: &[u8]| fs::write(folder.path().join(name), text);
+    let write = |name: &str, bytes: &[u8]| files::create(&folder.path().join(name), files::PRIVATE, bytes);
     write("server.pem", made.chain.as_bytes())?;
     write("server.key", made.key.as_bytes())?;
     write("ca.pem", made.ca.as_bytes())?;
@@ -88,6 +87,8 @@ fn configuration(folder: &Path, port: u16, api: SocketAddr) -> String {
         [[routes]]
         path = "/"
         upstream = "api"
+        [limits]
+        connections = 500
         [log]
         access = "none"
         "#
@@ -95,7 +96,7 @@ fn configuration(folder: &Path, port: u16, api: SocketAddr) -> String {
 }
 
 fn lines_to_paste(address: SocketAddr, authority: &Path, users: &[DemoUser]) -> String {
-    let curl = format!("curl -sS --cacert {}", authority.display());
+    let curl = format!("curl -sS -w '\\n' --cacert {}", authority.display());
     let url = format!("https://{address}");
     let list: String =
         users.iter().map(|user| format!("    {:<20} {:<6} {}\n", user.name, user.role, user.password)).collect();

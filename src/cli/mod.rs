@@ -12,13 +12,17 @@ pub mod user;
 
 use std::fmt;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use error::CliError;
+
+use crate::config::{self, Config};
+use crate::server::Server;
+use crate::telemetry::log;
 
 /// A TLS reverse proxy that lets a request through only when its X-Access-Token and X-Key belong to a live session.
 ///
@@ -94,6 +98,18 @@ fn dispatch(command: Command) -> Result<(), CliError> {
             Ok(())
         }
     }
+}
+
+/// The configuration and what it makes, with every problem of the file and of all files it names told at once.
+fn prepare(file: &Path) -> Result<(Config, Server), CliError> {
+    let (config, mut problems) = config::survey(file, environment())?;
+    log::start(config.log.level, config.log.format);
+    match Server::prepare(&config) {
+        Ok(server) if problems.is_empty() => return Ok((config, server)),
+        Ok(_) => {}
+        Err(more) => problems.merge(more),
+    }
+    Err(problems.into())
 }
 
 /// The variables that are text; others can't be settings.

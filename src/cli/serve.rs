@@ -6,15 +6,12 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::CliError;
-use crate::config;
-use crate::server::{Running, Server};
-use crate::telemetry::log;
+use crate::server::Running;
 
 /// Runs until a signal, then drains.
 pub(super) fn run(file: &Path) -> Result<(), CliError> {
-    let config = config::load(file, super::environment())?;
-    log::start(config.log.level, config.log.format);
-    let bound = Server::prepare(&config)?.bind()?;
+    let (config, server) = super::prepare(file)?;
+    let bound = server.bind()?;
     for (address, listener) in bound.addresses().iter().zip(&config.listeners) {
         tracing::info!(%address, tls = listener.tls, "listening");
     }

@@ -131,7 +131,7 @@ fn usable(text: Zeroizing<String>) -> Result<Password, CliError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
 
     use super::*;
 
@@ -159,6 +159,16 @@ mod tests {
         assert!(usable(line(&format!("{}\n", "p".repeat(1024)))).is_ok());
         assert!(usable(line(&format!("{}\n", "p".repeat(1025)))).is_err());
         assert!(usable(line(&"p".repeat(5000))).is_err());
+    }
+
+    #[test]
+    fn every_command_and_argument_says_what_it_is() {
+        let line = Line::command();
+        let about = |name: &str| line.find_subcommand(name).unwrap().get_about().unwrap().to_string();
+        assert!(about("add").starts_with("Add a user"));
+        assert!(about("remove").starts_with("Remove a user"));
+        let mut arguments = line.get_subcommands().flat_map(|command| command.get_arguments());
+        assert!(arguments.all(|argument| argument.get_help().is_some()));
     }
 
     #[test]

@@ -45,17 +45,7 @@ use findings::Findings;
 /// Every problem there is, in the order of the file's lines, those of the environment last. A file that can't be read
 /// is one problem. Files that the configuration names (certificates, secrets, users) are not looked at.
 pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Config, Problems> {
-    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
-    match String::from_utf8(bytes) {
-        Ok(text) => parse(&text, path, environment),
-        Err(error) => {
-            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
-            let mut problems = Problems::default();
-            problems.add(&Place::File { path: path.into(), line }, "not UTF-8 text", "save the file as UTF-8");
-            Err(problems)
-        }
-    }
+    parse(&read(path)?, path, environment)
 }
 
 /// Reads a text as [`load`] reads a file; `path` is only named in problems.
@@ -63,12 +53,39 @@ pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) ->
 /// # Errors
 /// As [`load`].
 pub fn parse(text: &str, path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Config, Problems> {
+    let (config, problems) = survey_text(text, path, environment);
+    if problems.is_empty() { Ok(config) } else { Err(problems) }
+}
+
+/// As [`load`], but with problems there is a configuration too, in which defaults stand in for what is wrong: good for
+/// finding what else is wrong, and for nothing else.
+///
+/// # Errors
+/// When the file can't be read.
+pub fn survey(
+    path: &Path,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<(Config, Problems), Problems> {
+    Ok(survey_text(&read(path)?, path, environment))
+}
+
+fn survey_text(text: &str, path: &Path, environment: impl Iterator<Item = (String, String)>) -> (Config, Problems) {
     let findings = Findings::new(path);
     let mut tree = tree::parse(text, &findings);
     environment::apply(&mut tree, environment, &findings);
     let config = rules::apply(file::config(tree, &findings), &findings);
-    let problems = findings.into_problems();
-    if problems.is_empty() { Ok(config) } else { Err(problems) }
+    (config, findings.into_problems())
+}
+
+fn read(path: &Path) -> Result<String, Problems> {
+    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        let mut problems = Problems::default();
+        problems.add(&Place::File { path: path.into(), line }, "not UTF-8 text", "save the file as UTF-8");
+        problems
+    })
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Problems {

@@ -71,6 +71,19 @@ impl Problems {
         self.0.push(Problem { place: place.clone(), what: what.into(), fix: fix.into() });
     }
 
+    /// Adds what `others` holds, but for what stands at a line that is complained about already or at none: where a default
+    /// stands in for something wrong, what follows from the default is nobody's fault.
+    pub fn merge(&mut self, others: Self) {
+        let known: Vec<Place> = self.0.iter().map(|problem| problem.place.clone()).collect();
+        let is_new = |place: &Place| !matches!(place, Place::File { line: 0, .. }) && !known.contains(place);
+        let was_clean = self.is_empty();
+        self.0.extend(others.0.into_iter().filter(|problem| was_clean || is_new(&problem.place)));
+        self.0.sort_by_key(|problem| match &problem.place {
+            Place::File { path, line } => (0, Some(path.clone()), *line),
+            Place::Environment(_) => (1, None, 0),
+        });
+    }
+
     /// True when nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -92,3 +105,23 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(line: usize, what: &str) -> Problem {
+        Problem { place: Place::File { path: Path::new("g.toml").into(), line }, what: what.into(), fix: "x".into() }
+    }
+
+    #[test]
+    fn merged_problems_are_in_order_and_none_follows_from_another() {
+        let mut problems = Problems(vec![at(1, "a"), at(5, "b")]);
+        problems.merge(Problems(vec![at(3, "c"), at(5, "follows"), at(0, "default")]));
+        let told: Vec<&str> = problems.iter().map(|problem| problem.what.as_str()).collect();
+        assert_eq!(told, ["a", "c", "b"]);
+        let mut clean = Problems::default();
+        clean.merge(Problems(vec![at(0, "whole")]));
+        assert_eq!(clean.to_string(), "g.toml: whole; x\n");
+    }
+}

@@ -1,43 +1,16 @@
 //! Changing a users file: one change at a time, comments kept, all or nothing. Knows no logins and no terminal.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
-use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value, value};
+use toml_edit::{DocumentMut, Item};
 
+use super::document::{Listed, hash_of, listed, parse, position, push, set_hash, users};
+use super::edit_error::EditError;
 use super::hash::StoredHash;
 use super::{Password, Role, canonical};
-
-/// Why a users file was not changed.
-#[derive(Debug)]
-pub enum EditError {
-    /// The file can't be read or written.
-    Io(io::Error),
-    /// It is not TOML; the line, from 1, where that is known.
-    Syntax(Option<usize>),
-    /// `users` is no list of tables.
-    NoList,
-    /// The name has no canonical form.
-    BadName,
-    /// There is a user with that canonical name.
-    Exists,
-    /// There is no such user.
-    Unknown,
-}
-
-/// A user as listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// The name as written.
-    pub name: String,
-    /// The role's name.
-    pub role: String,
-    /// The kind of hash: `argon2id`, `bcrypt`, `a1` or `invalid`.
-    pub hash: &'static str,
-}
 
 /// A users file that is changed in place. Writers, this program's or another's of this kind, take turns.
 pub struct UsersFile {
@@ -74,7 +47,7 @@ impl UsersFile {
         let hash = StoredHash::create(password);
         self.change(|document| {
             let index = position(document, &canonical)?.ok_or(EditError::Unknown)?;
-            set(document, index, &hash);
+            set_hash(document, index, &hash);
             Ok(())
         })
     }
@@ -108,11 +81,10 @@ impl UsersFile {
     pub(super) fn rehash(&self, canonical: &str, old: &str, new: &str) -> Result<bool, EditError> {
         let changed = self.change(|document| {
             let index = position(document, canonical)?.ok_or(EditError::Unknown)?;
-            let stored = users(document)?.get(index).and_then(|user| text(*user, "password").map(str::to_owned));
-            if stored.as_deref() != Some(old) {
+            if users(document)?.get(index).and_then(|user| hash_of(*user)) != Some(old) {
                 return Err(EditError::Unknown);
             }
-            set(document, index, new);
+            set_hash(document, index, new);
             Ok(())
         });
         match changed {
@@ -156,95 +128,6 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     file.persist(path)?;
     Ok(())
 }
-
-fn parse(text: &str) -> Result<DocumentMut, EditError> {
-    text.parse().map_err(|error: toml_edit::TomlError| {
-        let line = |span: std::ops::Range<usize>| {
-            1 + text.as_bytes()[..span.start.min(text.len())].iter().filter(|b| **b == b'\n').count()
-        };
-        EditError::Syntax(error.span().map(line))
-    })
-}
-
-fn users(document: &DocumentMut) -> Result<Vec<&dyn TableLike>, EditError> {
-    let users = match document.get("users") {
-        None => return Ok(Vec::new()),
-        Some(Item::ArrayOfTables(tables)) => tables.iter().map(|table| Some(table as &dyn TableLike)).collect(),
-        Some(Item::Value(Value::Array(array))) => {
-            array.iter().map(|user| user.as_inline_table().map(|table| table as &dyn TableLike)).collect()
-        }
-        Some(_) => None,
-    };
-    users.ok_or(EditError::NoList)
-}
-
-fn position(document: &DocumentMut, name: &str) -> Result<Option<usize>, EditError> {
-    let is = |user: &&dyn TableLike| text(*user, "name").and_then(canonical).as_deref() == Some(name);
-    Ok(users(document)?.iter().position(is))
-}
-
-fn push(document: &mut DocumentMut, fields: &[(&str, &str)]) -> Result<(), EditError> {
-    let users = document.entry("users").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
-    match users {
-        Item::ArrayOfTables(tables) => {
-            let mut table: Table = fields.iter().map(|(key, text)| (*key, value(*text))).collect();
-            if !tables.is_empty() {
-                table.decor_mut().set_prefix("\n");
-            }
-            tables.push(table);
-        }
-        Item::Value(Value::Array(array)) => array.push(fields.iter().copied().collect::<InlineTable>()),
-        _ => return Err(EditError::NoList),
-    }
-    Ok(())
-}
-
-/// The new hash stands where the old one stood, with the comment behind it.
-fn set(document: &mut DocumentMut, index: usize, hash: &str) {
-    let user = document.get_mut("users").and_then(|users| users.get_mut(index));
-    if let Some(password) = user.and_then(|user| user.get_mut("password")).and_then(Item::as_value_mut) {
-        let decor = password.decor().clone();
-        *password = hash.into();
-        *password.decor_mut() = decor;
-    }
-}
-
-fn text<'a>(user: &'a dyn TableLike, key: &str) -> Option<&'a str> {
-    user.get(key).and_then(Item::as_str)
-}
-
-fn listed(user: &dyn TableLike) -> Listed {
-    let hash = text(user, "password").and_then(|hash| StoredHash::parse(hash).ok());
-    Listed {
-        name: text(user, "name").unwrap_or_default().to_owned(),
-        role: text(user, "role").unwrap_or("user").to_owned(),
-        hash: hash.map_or("invalid", |hash| hash.kind()),
-    }
-}
-
-impl From<io::Error> for EditError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl fmt::Display for EditError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => error.fmt(f),
-            Self::Syntax(Some(line)) => write!(f, "line {line} is not TOML"),
-            Self::Syntax(None) => f.write_str("the file is not TOML"),
-            Self::NoList => f.write_str("users is no list of tables; write [[users]] above each user"),
-            Self::BadName => {
-                f.write_str("that can't be a user's name; a name is LOCAL or LOCAL@DOMAIN, without spaces")
-            }
-            Self::Exists => f.write_str("there is a user with that name"),
-            Self::Unknown => f.write_str("there is no user with that name"),
-        }
-    }
-}
-
-impl std::error::Error for EditError {}
 
 #[cfg(test)]
 #[path = "edit_tests.rs"]

@@ -16,6 +16,8 @@ const MOST_PASSES: u32 = 10;
 const MOST_LANES: u32 = 16;
 /// A bcrypt check doubles with each; 15 takes seconds.
 const MOST_COST: u32 = 15;
+/// From this on bcrypt takes longer than a new hash.
+const DEAR_COST: u32 = 10;
 /// Bytes that bcrypt looks at.
 const BCRYPT_LONGEST: usize = 72;
 
@@ -68,9 +70,16 @@ impl StoredHash {
         !matches!(self, Self::Bcrypt(_)) || password.as_bytes().len() <= BCRYPT_LONGEST
     }
 
-    /// Whether verifying costs next to nothing, which would tell the user apart where that is hidden.
+    /// Whether verifying costs less than verifying a new hash, which would tell the user apart where that is hidden.
     pub(super) fn is_cheap(&self) -> bool {
-        matches!(self, Self::A1(_))
+        let work = |params: Params| u64::from(params.m_cost()) * u64::from(params.t_cost());
+        match self {
+            Self::Argon2id(phc) => {
+                Params::try_from(&phc.params).is_ok_and(|params| work(params) < work(Params::DEFAULT))
+            }
+            Self::Bcrypt(hash) => bcrypt::HashParts::from_str(hash).is_ok_and(|parts| parts.get_cost() < DEAR_COST),
+            Self::A1(_) => true,
+        }
     }
 
     /// Whether it is what new hashes are.

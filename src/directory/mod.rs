@@ -3,16 +3,21 @@
 mod attributes;
 mod checks;
 mod directories;
+mod document;
 mod edit;
+mod edit_error;
 mod hash;
 mod name;
 mod parse;
 mod password;
+mod record;
 mod role;
 mod users;
 
 pub use directories::{Directories, Refused};
-pub use edit::{EditError, Listed, UsersFile};
+pub use document::Listed;
+pub use edit::UsersFile;
+pub use edit_error::EditError;
 pub use name::canonical;
 pub use password::Password;
 pub use role::Role;

@@ -1,6 +1,7 @@
 //! What a users file may say, and every problem that it may have.
 
 use proptest::prelude::*;
+use serde_json::Value;
 
 use super::*;
 

@@ -9,9 +9,9 @@ use arc_swap::ArcSwap;
 
 use super::edit::UsersFile;
 use super::hash::StoredHash;
-use super::parse::{self, Record};
 use super::password::Password;
-use super::{Principal, hash};
+use super::record::Record;
+use super::{Principal, hash, parse};
 use crate::config::{self, Problems};
 
 /// The users of one file, by canonical name.
