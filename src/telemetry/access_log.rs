@@ -156,15 +156,20 @@ impl Queue {
     }
 
     fn drain_into(&self, mut target: Target) {
-        let mut batch = Vec::new();
+        let (mut batch, mut told) = (Vec::new(), 0);
         loop {
             let closed = self.take(&mut batch);
+            let dropped = self.dropped.load(Relaxed);
+            if dropped > told {
+                tracing::warn!(lines = dropped - told, "access lines dropped: what reads them is too slow");
+                told = dropped;
+            }
             if self.reopen.swap(false, Relaxed) {
                 target.reopen();
             }
             if let Err(error) = target.write_all(&batch) {
                 let lines = batch.iter().filter(|b| **b == b'\n').count() as u64;
-                self.dropped.fetch_add(lines, Relaxed);
+                told = self.dropped.fetch_add(lines, Relaxed) + lines;
                 tracing::error!(%error, lines, "access lines could not be written");
             }
             batch.clear();
