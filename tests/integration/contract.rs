@@ -102,7 +102,8 @@ async fn a_logout_says_so_once() {
 
 #[tokio::test]
 async fn a_logout_with_half_a_pair_or_a_wrong_one_is_a_bad_caller() {
-    let gateway = gateway().await;
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::start(&upstream).await;
     let (pair, other) = (gateway.login(&USER).await, gateway.login(&USER).await);
     let absent = "Content-Length: 0\r\n".to_owned();
     let half = format!("X-Key: {}\r\nContent-Length: 0\r\n", pair.key);

@@ -14,7 +14,7 @@ async fn a_ready_gateway_says_so() {
 #[tokio::test]
 async fn readiness_fails_while_connections_are_still_accepted() {
     let upstream = Upstream::start().await;
-    let gateway = Gateway::with(&upstream, "server.drain_delay = '60s'").await;
+    let gateway = Gateway::with(&upstream, "server.drain_delay = '3s'").await;
     let pair = gateway.login(&USER).await;
     gateway.drain();
     eventually("readiness to fail", || async { probe(&gateway, "/readyz").await == 503 }).await;

@@ -36,11 +36,6 @@ async fn paths_that_no_two_readers_read_alike_are_400() {
         "/%g0",
         "/a\\b",
         "/..\\a",
-        "/a%0ab",
-        "/a%0d%0aX-Key:1",
-        "/a%7f",
-        "/a%09b",
-        "/a%20%1f",
     ] {
         let answer = gateway.get(path, &lines).await;
         assert_eq!(answer.status, 400, "{path}: {}", answer.text());

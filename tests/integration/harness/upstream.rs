@@ -4,10 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use futures_util::{SinkExt, StreamExt};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::{self, protocol::Role};
 
 use super::message::{Fields, Framing, Reader};
 use super::{upgrade, within};
@@ -57,7 +60,7 @@ pub(crate) enum Reply {
     Close,
     /// 200 with the request's own body.
     Echo,
-    /// 101, then every byte back.
+    /// 101, then every message back.
     WebSocketEcho,
 }
 
@@ -239,13 +242,24 @@ async fn answer(reader: &mut Reader<TcpStream>, request: &Recorded, reply: Reply
         }
         Reply::WebSocketEcho => {
             reader.io.write_all(upgrade::accepted(&request.fields()).as_bytes()).await?;
-            while let Some(bytes) = reader.some().await? {
-                reader.io.write_all(&bytes).await?;
-            }
+            drop(echo_frames(reader).await);
             Ok(false)
         }
         Reply::Close => Ok(false),
     }
+}
+
+/// Gives every message back until the client closes.
+async fn echo_frames(reader: &mut Reader<TcpStream>) -> tungstenite::Result<()> {
+    let read = std::mem::take(&mut reader.buffer);
+    let mut socket = WebSocketStream::from_partially_read(&mut reader.io, read, Role::Server, None).await;
+    while let Some(message) = socket.next().await {
+        let message = message?;
+        if message.is_text() || message.is_binary() {
+            socket.send(message).await?;
+        }
+    }
+    Ok(())
 }
 
 /// One exchange in the hands of a test: the head was read, nothing was answered. Dropped, it cuts the connection.
