@@ -1,0 +1,215 @@
+//! A real gateway in this process: its own directory, free ports, cheap password hashes, a throwaway certificate.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use argon2::password_hash::{PasswordHasher, phc::PasswordHash};
+use md5::{Digest, Md5};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tempfile::TempDir;
+
+use super::seam::{Running, run};
+use super::{Answer, Connection, H2, Pair, Upstream};
+
+/// Somebody in the users file.
+pub(crate) struct User {
+    pub(crate) name: &'static str,
+    pub(crate) password: &'static str,
+    role: &'static str,
+    attributes: &'static str,
+}
+
+/// A user with attributes.
+pub(crate) const USER: User = User {
+    name: "100@mydomain.com",
+    password: "secret",
+    role: "user",
+    attributes: r#"attributes = { acl = { cdr = ["r"] }, verto = "wss://media" }"#,
+};
+
+/// The one whose password is kept as argon2id; the others' are a1.
+pub(crate) const ADMIN: User =
+    User { name: "admin@mydomain.com", password: "secret-admin", role: "admin", attributes: "" };
+
+/// A user without a domain.
+pub(crate) const ROOT: User = User { name: "root", password: "secret-root", role: "root", attributes: "" };
+
+/// The bytes that sign tokens; over 32, with a line end that must not be trimmed.
+pub(crate) const SECRET: &[u8] = b"a secret of the integration tests, nowhere else\n";
+
+/// A running gateway; dropped, it is cut.
+pub(crate) struct Gateway {
+    pub(crate) tls: SocketAddr,
+    pub(crate) plain: SocketAddr,
+    pub(crate) health: SocketAddr,
+    pub(crate) ca: String,
+    pub(crate) dir: TempDir,
+    running: Running,
+}
+
+impl Gateway {
+    /// With one route, `/`, to one upstream.
+    pub(crate) async fn start(upstream: &Upstream) -> Self {
+        Self::with(upstream, "").await
+    }
+
+    /// With settings of its own: tables are merged into the usual ones, anything else replaces them. `DIR` stands for
+    /// the gateway's directory, `UPSTREAM` for the upstream's URL.
+    pub(crate) async fn with(upstream: &Upstream, settings: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let ca = write_files(dir.path());
+        let fill = |text: &str| -> toml::Table {
+            let text = text.replace("DIR", &dir.path().display().to_string());
+            let text = text.replace("UPSTREAM", &format!("http://{}", upstream.address()));
+            text.parse().expect("TOML")
+        };
+        let mut config = fill(USUAL);
+        merge(&mut config, fill(settings));
+        let path = dir.path().join("gatewarden.toml");
+        std::fs::write(&path, toml::to_string(&config).expect("TOML")).expect("a file");
+        // In a thread of its own: preparing may block, which a test's runtime must not.
+        let running = tokio::task::spawn_blocking(move || run(&path)).await.expect("a gateway");
+        let (tls, plain) = (running.addresses[0], *running.addresses.last().expect("a listener"));
+        let health = running.health.expect("the probes' listener");
+        Self { tls, plain, health, ca, dir, running }
+    }
+
+    /// A new TLS connection for HTTP/1.1.
+    pub(crate) async fn connect(&self) -> Connection {
+        Connection::tls(self.tls, &self.ca).await
+    }
+
+    /// A new connection without TLS.
+    pub(crate) async fn plain(&self) -> Connection {
+        Connection::plain(self.plain).await
+    }
+
+    /// A new TLS connection for HTTP/2.
+    pub(crate) async fn h2(&self) -> H2 {
+        H2::connect(self.tls, &self.ca).await
+    }
+
+    /// Sends raw bytes over a connection of its own.
+    pub(crate) async fn request(&self, bytes: impl AsRef<[u8]>) -> Answer {
+        self.connect().await.request(bytes).await
+    }
+
+    /// A GET with more header lines, each ended by CRLF.
+    pub(crate) async fn get(&self, target: &str, lines: &str) -> Answer {
+        self.request(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n")).await
+    }
+
+    /// POST /login with a JSON body.
+    pub(crate) async fn post_login(&self, body: &str) -> Answer {
+        let length = body.len();
+        let head = "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+        self.request(format!("{head}Content-Length: {length}\r\n\r\n{body}")).await
+    }
+
+    /// POST /logout.
+    pub(crate) async fn logout(&self, pair: &Pair) -> Answer {
+        let lines = pair.lines();
+        self.request(format!("POST /logout HTTP/1.1\r\nHost: localhost\r\n{lines}Content-Length: 0\r\n\r\n")).await
+    }
+
+    /// A fresh pair of a user.
+    pub(crate) async fn login(&self, user: &User) -> Pair {
+        let body = serde_json::json!({ "username": user.name, "password": user.password });
+        let answer = self.post_login(&body.to_string()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let answer: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+        let text = |name: &str| answer[name].as_str().expect("a text").to_owned();
+        Pair { key: text("key"), token: text("token") }
+    }
+
+    /// Begins the drain.
+    pub(crate) fn drain(&self) {
+        self.running.server.drain();
+    }
+
+    /// Waits for the end of the drain.
+    pub(crate) async fn ended(self) {
+        let server = self.running.server;
+        super::within("the end of the drain", tokio::task::spawn_blocking(move || server.join()))
+            .await
+            .expect("an end");
+    }
+
+    /// What the access log holds so far; only with `log.access = "DIR/access.log"`.
+    pub(crate) fn access_log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("access.log")).unwrap_or_default()
+    }
+}
+
+const USUAL: &str = r#"
+listeners = [{ address = "127.0.0.1:0", tls = true }, { address = "127.0.0.1:0", tls = false }]
+tls.certificates = [{ chain = "DIR/server.pem", key = "DIR/server.key" }]
+server.drain_timeout = "2s"
+tokens.secret_files = ["DIR/token.key"]
+directories = [{ kind = "file", path = "DIR/users.toml", rehash = false }]
+upstreams.main.servers = ["UPSTREAM"]
+routes = [{ path = "/", upstream = "main" }]
+health.listen = "127.0.0.1:0"
+log = { level = "error", access = "none" }
+"#;
+
+fn merge(into: &mut toml::Table, from: toml::Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(toml::Value::Table(old)), toml::Value::Table(new)) => merge(old, new),
+            (_, value) => drop(into.insert(key, value)),
+        }
+    }
+}
+
+/// Certificate, secret and users; the CA's certificate is the answer.
+fn write_files(dir: &Path) -> String {
+    let (chain, key, ca) = certificate();
+    let users = users();
+    for (name, bytes) in [
+        ("server.pem", chain.as_bytes()),
+        ("server.key", key.as_bytes()),
+        ("token.key", SECRET),
+        ("users.toml", users.as_bytes()),
+    ] {
+        std::fs::write(dir.join(name), bytes).expect("a file");
+    }
+    ca
+}
+
+fn users() -> String {
+    let mut text = String::new();
+    for User { name, password, role, attributes } in [USER, ADMIN, ROOT] {
+        let hash = if role == "admin" { argon2id(password) } else { a1(name, password) };
+        writeln!(text, "[[users]]\nname = \"{name}\"\npassword = \"{hash}\"\nrole = \"{role}\"\n{attributes}")
+            .expect("a text");
+    }
+    text
+}
+
+fn a1(name: &str, password: &str) -> String {
+    let digest = Md5::digest(format!("{}:{password}", name.replacen('@', ":", 1)));
+    digest.iter().fold("a1:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// The cheapest argon2id there is.
+fn argon2id(password: &str) -> String {
+    let params = argon2::Params::new(8, 1, 1, None).expect("parameters");
+    let argon2 = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+    let hash: PasswordHash = argon2.hash_password_with_salt(password.as_bytes(), b"integration-test").expect("a hash");
+    hash.to_string()
+}
+
+/// A chain, its key and its CA, for the names that the tests use.
+fn certificate() -> (String, String, String) {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate().expect("a key");
+    let ca = authority.self_signed(&authority_key).expect("a CA");
+    let issuer = Issuer::new(authority, authority_key);
+    let names = ["localhost", "127.0.0.1", "api.example.com", "other.example.com"].map(str::to_owned);
+    let key = KeyPair::generate().expect("a key");
+    let leaf = CertificateParams::new(names).expect("names").signed_by(&key, &issuer).expect("a certificate");
+    (leaf.pem(), key.serialize_pem(), ca.pem())
+}

@@ -1,0 +1,87 @@
+//! An HTTP/2 client over TLS: one connection, any number of streams.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+
+use super::{Pair, client, within};
+
+/// A request's body.
+pub(crate) type H2Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// A connection that speaks HTTP/2.
+#[derive(Clone)]
+pub(crate) struct H2 {
+    sender: SendRequest<H2Body>,
+    authority: String,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct H2Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) trailers: Option<HeaderMap>,
+}
+
+impl H2 {
+    /// Opens a connection for the name `localhost`.
+    pub(crate) async fn connect(address: SocketAddr, ca: &str) -> Self {
+        let stream = client::handshake(address, ca, ("localhost", "h2")).await;
+        let (sender, connection) =
+            within("HTTP/2", handshake(TokioExecutor::new(), TokioIo::new(stream))).await.expect("HTTP/2");
+        // Its errors are seen by the streams.
+        tokio::spawn(async move { drop(connection.await) });
+        Self { sender, authority: format!("localhost:{}", address.port()) }
+    }
+
+    /// A GET with a pair.
+    pub(crate) async fn get(&self, path: &str, pair: &Pair) -> H2Answer {
+        let presented = [("x-key", pair.key.as_str()), ("x-access-token", pair.token.as_str())];
+        self.request("GET", path, &presented).await
+    }
+
+    /// A request without a body.
+    pub(crate) async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> H2Answer {
+        let request = self.build(method, path, headers);
+        whole(self.send(request.body(body("")).expect("a request")).await.expect("an answer")).await
+    }
+
+    /// The start of a request; the body is the caller's.
+    pub(crate) fn build(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> http::request::Builder {
+        let uri = format!("https://{}{path}", self.authority);
+        let request = Request::builder().method(method).uri(uri);
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+    }
+
+    /// Sends a request; the answer's body is still to come.
+    pub(crate) async fn send(&self, request: Request<H2Body>) -> hyper::Result<Response<Incoming>> {
+        let mut sender = self.sender.clone();
+        within("an answer", async move {
+            sender.ready().await?;
+            sender.send_request(request).await
+        })
+        .await
+    }
+}
+
+/// A body that is known at once.
+pub(crate) fn body(text: impl Into<Bytes>) -> H2Body {
+    Full::new(text.into()).boxed_unsync()
+}
+
+/// Reads an answer to its end.
+pub(crate) async fn whole(answer: Response<Incoming>) -> H2Answer {
+    let (parts, incoming) = answer.into_parts();
+    let collected = within("the body", Pin::new(&mut { incoming }).collect()).await.expect("a whole body");
+    let trailers = collected.trailers().cloned();
+    H2Answer { status: parts.status.as_u16(), headers: parts.headers, body: collected.to_bytes(), trailers }
+}

@@ -1,0 +1,48 @@
+//! What every test stands on: a recording upstream, a real gateway in this process, and clients that see raw bytes.
+
+mod client;
+mod gateway;
+mod h2;
+mod message;
+mod seam;
+mod upstream;
+mod websocket;
+
+use std::future::Future;
+use std::time::Duration;
+
+pub(crate) use client::{Answer, Connection, Pair};
+pub(crate) use gateway::{ADMIN, Gateway, ROOT, SECRET, USER, User};
+pub(crate) use h2::{H2, H2Body, body, whole};
+pub(crate) use message::{Fields, chunked};
+pub(crate) use upstream::{Recorded, Reply, Upstream};
+pub(crate) use websocket::{Frame, WebSocket, upgrade};
+
+/// The longest that anything in a test may take; only a failing test comes near it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The value of a future that must be ready in time.
+#[track_caller]
+pub(crate) fn within<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
+    let caller = std::panic::Location::caller();
+    let what = what.to_owned();
+    async move {
+        match tokio::time::timeout(PATIENCE, future).await {
+            Ok(value) => value,
+            Err(_) => panic!("{what}: not in {PATIENCE:?}, asked at {caller}"),
+        }
+    }
+}
+
+/// Asks again and again until the answer is yes; the test fails when it never is.
+#[track_caller]
+pub(crate) fn eventually<F: Future<Output = bool>>(
+    what: &str,
+    mut question: impl FnMut() -> F,
+) -> impl Future<Output = ()> {
+    within(what, async move {
+        while !question().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+}

@@ -1,0 +1,144 @@
+//! Limits: what is slow, large or idle is told so or cut, and nobody else notices.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::{Connection, Gateway, Pair, USER, Upstream, chunked};
+
+#[tokio::test]
+async fn a_head_that_does_not_arrive_in_time_closes_the_connection() {
+    let (upstream, gateway, _) = setup("limits.header_timeout = '300ms'").await;
+    for begun in ["", "GET / HTTP/1.1\r\nHost: local"] {
+        let mut connection = gateway.connect().await;
+        connection.send(begun).await;
+        let answer = connection.try_head().await;
+        assert!(answer.is_none_or(|(status, _)| status == 408), "{begun}");
+    }
+    upstream.saw_nothing();
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_is_no_excuse() {
+    let (_upstream, gateway, _) = setup("limits.header_timeout = '400ms'").await;
+    let mut connection = gateway.connect().await;
+    let start = Instant::now();
+    connection.send("GET / HTTP/1.1\r\n").await;
+    while connection.try_send("X-A: b\r\n").await.is_ok() && start.elapsed() < Duration::from_secs(5) {
+        // The pace of the slow client is what is tested here.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_come_in_time_closes_the_connection() {
+    let (_upstream, gateway, _) = setup("limits.handshake_timeout = '300ms'").await;
+    let mut connection = Connection::plain(gateway.tls).await;
+    assert!(connection.closed().await);
+}
+
+#[tokio::test]
+async fn a_connection_that_idles_after_an_answer_is_closed() {
+    let (_upstream, gateway, pair) = setup("limits.keepalive_timeout = '300ms'").await;
+    let mut connection = gateway.connect().await;
+    assert_eq!(connection.request(get(&pair)).await.status, 200);
+    assert_eq!(connection.request(get(&pair)).await.status, 200);
+    assert!(connection.closed().await);
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_431() {
+    let (upstream, gateway, pair) = setup("limits.header_bytes = '16KiB'").await;
+    let large = format!("X-Large: {}\r\n", "x".repeat(20 * 1024));
+    let status = gateway.get("/", &format!("{large}{}", pair.lines())).await.status;
+    assert_eq!(status, 431);
+    let many: String = (0..2000).map(|n| format!("X-Many-{n}: x\r\n")).collect();
+    assert_eq!(gateway.get("/", &format!("{many}{}", pair.lines())).await.status, 431);
+    upstream.saw_nothing();
+    let fits = format!("X-Large: {}\r\n", "x".repeat(12 * 1024));
+    assert_eq!(gateway.get("/", &format!("{fits}{}", pair.lines())).await.status, 200);
+}
+
+#[tokio::test]
+async fn http_2_headers_that_are_too_large_are_431() {
+    let (upstream, gateway, pair) = setup("limits.header_bytes = '16KiB'").await;
+    let large = "x".repeat(20 * 1024);
+    let headers = [("x-large", large.as_str()), ("x-key", &pair.key), ("x-access-token", &pair.token)];
+    assert_eq!(gateway.h2().await.request("GET", "/", &headers).await.status, 431);
+    upstream.saw_nothing();
+}
+
+#[tokio::test]
+async fn a_body_over_the_bound_is_413_by_length_and_by_chunks() {
+    let (_upstream, gateway, pair) = setup("limits.body_bytes = '1KiB'").await;
+    assert_eq!(gateway.request(post(&pair, "Content-Length: 1024\r\n") + &"x".repeat(1024)).await.status, 200);
+    assert_eq!(gateway.request(post(&pair, "Content-Length: 1025\r\n")).await.status, 413);
+    let mut connection = gateway.connect().await;
+    connection.send(post(&pair, "Transfer-Encoding: chunked\r\n")).await;
+    connection.send(chunked(&[b'x'; 1000])).await;
+    connection.send(chunked(&[b'x'; 1000])).await;
+    assert_eq!(connection.answer().await.status, 413);
+}
+
+#[tokio::test]
+async fn a_body_that_stops_is_408() {
+    let (_upstream, gateway, pair) = setup("limits.body_idle_timeout = '300ms'").await;
+    let mut connection = gateway.connect().await;
+    connection.send(post(&pair, "Content-Length: 10\r\n") + "half").await;
+    assert_eq!(connection.answer().await.status, 408);
+}
+
+#[tokio::test]
+async fn a_login_whose_body_stops_is_408() {
+    let (_upstream, gateway, _) = setup("limits.header_timeout = '300ms'").await;
+    let head =
+        "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n";
+    let mut connection = gateway.connect().await;
+    connection.send(format!("{head}{{\"username\"")).await;
+    assert_eq!(connection.answer().await.status, 408);
+}
+
+#[tokio::test]
+async fn waiting_for_the_upstream_is_not_the_clients_fault() {
+    let upstream = Upstream::by_hand().await;
+    let settings = "limits = { body_idle_timeout = '200ms', keepalive_timeout = '200ms', header_timeout = '200ms' }";
+    let gateway = Gateway::with(&upstream, settings).await;
+    let pair = gateway.login(&USER).await;
+    let mut connection = gateway.connect().await;
+    connection.send(get(&pair)).await;
+    let mut exchange = upstream.exchange().await;
+    // Longer than every limit above: that nothing happens meanwhile is what is tested here.
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nslow").await;
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    exchange.send("poke").await;
+    assert_eq!(connection.answer().await.text(), "slowpoke");
+}
+
+#[tokio::test]
+#[ignore = "a full gateway waits for a place instead of making one"]
+async fn a_full_gateway_closes_who_idles_longest_to_make_room() {
+    let (_upstream, gateway, pair) = setup("limits.connections = 4").await;
+    let mut idle = Vec::new();
+    for _ in 0..4 {
+        let mut connection = gateway.connect().await;
+        assert_eq!(connection.request(get(&pair)).await.status, 200);
+        idle.push(connection);
+    }
+    assert_eq!(gateway.get("/", &pair.lines()).await.status, 200);
+    assert!(idle[0].closed().await);
+}
+
+fn get(pair: &Pair) -> String {
+    format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", pair.lines())
+}
+
+fn post(pair: &Pair, lines: &str) -> String {
+    format!("POST / HTTP/1.1\r\nHost: localhost\r\n{lines}{}\r\n", pair.lines())
+}
+
+async fn setup(settings: &str) -> (Upstream, Gateway, Pair) {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::with(&upstream, settings).await;
+    let pair = gateway.login(&USER).await;
+    (upstream, gateway, pair)
+}

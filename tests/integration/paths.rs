@@ -1,0 +1,208 @@
+//! Paths: what cannot be judged unambiguously is 400, all else reaches the upstream byte for byte.
+
+use crate::harness::{Gateway, USER, Upstream};
+
+const ROUTES: &str = "routes = [
+    { path = '/', upstream = 'main' },
+    { path = '/private', access = 'deny' },
+    { path = '/exact', exact = true, access = 'deny' },
+    { path = '/Upper/x', upstream = 'main', roles = ['root'] },
+]";
+
+#[tokio::test]
+async fn paths_that_no_two_readers_read_alike_are_400() {
+    let (upstream, gateway, lines) = setup("").await;
+    for path in [
+        "/.",
+        "/..",
+        "/./a",
+        "/a/.",
+        "/a/..",
+        "/a/../b",
+        "/%2e",
+        "/%2E%2e/",
+        "/a/%2e%2e/b",
+        "/a/.%2e/b",
+        "/a/%2e./b",
+        "/a%2fb",
+        "/a%2Fb",
+        "/a%5cb",
+        "/a%5C..%5Cb",
+        "/a%00b",
+        "/%00",
+        "/%",
+        "/a%2",
+        "/a%zz",
+        "/%g0",
+        "/a\\b",
+        "/..\\a",
+    ] {
+        let answer = gateway.get(path, &lines).await;
+        assert_eq!(answer.status, 400, "{path}: {}", answer.text());
+    }
+    upstream.saw_nothing();
+}
+
+#[tokio::test]
+async fn a_fragment_is_400() {
+    let (upstream, gateway, lines) = setup("").await;
+    for path in ["/a#b", "/#", "/a?b#c", "/a#/private"] {
+        assert_eq!(gateway.get(path, &lines).await.status, 400, "{path}");
+    }
+    upstream.saw_nothing();
+}
+
+#[tokio::test]
+async fn controls_and_spaces_in_a_request_line_are_400() {
+    let (upstream, gateway, lines) = setup("").await;
+    for path in ["/a b", "/a\tb", "/a\x01b", "/a\x7fb", "/a\0b"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
+        assert_eq!(gateway.request(request).await.status, 400, "{path:?}");
+    }
+    upstream.saw_nothing();
+}
+
+#[tokio::test]
+async fn an_asterisk_is_for_options_only() {
+    let (upstream, gateway, lines) = setup("").await;
+    for method in ["GET", "POST", "HEAD"] {
+        let request = format!("{method} * HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n{lines}\r\n");
+        assert_eq!(gateway.request(request).await.status, 400, "{method}");
+    }
+    upstream.saw_nothing();
+}
+
+#[tokio::test]
+async fn paths_that_another_reading_gives_to_another_route_are_400() {
+    let (upstream, gateway, lines) = setup(ROUTES).await;
+    for path in [
+        "/PRIVATE",
+        "/Private/x",
+        "//private",
+        "//private/x",
+        "/%70rivate",
+        "/%2570rivate",
+        "/private;x=1",
+        "/private;/x",
+        "/exact/",
+        "/EXACT",
+        "/exact;a=b",
+        "/%65xact/",
+        "//EXACT;x/",
+        "/upper/x",
+        "/Upper//x",
+        "/upper/x/y",
+    ] {
+        let answer = gateway.get(path, &lines).await;
+        assert_eq!(answer.status, 400, "{path}: {}", answer.text());
+    }
+    upstream.saw_nothing();
+}
+
+#[tokio::test]
+async fn the_same_readings_pass_where_they_select_the_same_route() {
+    let (upstream, gateway, lines) = setup(ROUTES).await;
+    for path in ["/PRIVATEER", "/privateer", "//a//b", "/a/", "/a;b", "/%61", "/exact/x", "/exacte"] {
+        assert_eq!(gateway.get(path, &lines).await.status, 200, "{path}");
+        assert_eq!(upstream.last_request().target(), path);
+    }
+}
+
+#[tokio::test]
+async fn all_else_reaches_the_upstream_byte_for_byte() {
+    let (upstream, gateway, lines) = setup("").await;
+    for target in [
+        "/",
+        "/a//b;c=d/%41%7e/",
+        "/%e2%82%AC/%20",
+        "/a.b/..c/...",
+        "/~user/@me/(x)/!$&'*+,=:",
+        "/a?",
+        "/a??b=c&&d=%zz&e=../..&f=%2f",
+        "/%25",
+        "/a?x=//private&y=[1]",
+    ] {
+        assert_eq!(gateway.get(target, &lines).await.status, 200, "{target}");
+        assert_eq!(upstream.last_request().line(), format!("GET {target} HTTP/1.1"));
+    }
+}
+
+#[tokio::test]
+async fn an_encoded_slash_passes_where_the_route_keeps_it() {
+    let settings = "routes = [{ path = '/', upstream = 'main', encoded_slash = 'keep' }]";
+    let (upstream, gateway, lines) = setup(settings).await;
+    for path in ["/a%2Fb", "/a%2fb%5cc"] {
+        assert_eq!(gateway.get(path, &lines).await.status, 200, "{path}");
+        assert_eq!(upstream.last_request().target(), path);
+    }
+    for path in ["/a%2f..%2fb", "/%2e%2e%2fb"] {
+        assert_eq!(gateway.get(path, &lines).await.status, 400, "{path}");
+    }
+    assert_eq!(upstream.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn an_absolute_target_is_judged_by_its_path() {
+    let (upstream, gateway, lines) = setup(ROUTES).await;
+    let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
+    assert_eq!(gateway.request(get("http://localhost/private")).await.status, 403);
+    assert_eq!(gateway.request(get("https://localhost/../private")).await.status, 400);
+    assert_eq!(gateway.request(get("https://another.example/a")).await.status, 400, "it contradicts Host");
+    upstream.saw_nothing();
+    assert_eq!(gateway.request(get("https://localhost/a?b")).await.status, 200);
+    assert_eq!(upstream.only_request().line(), "GET /a?b HTTP/1.1");
+}
+
+#[tokio::test]
+async fn connect_is_never_forwarded() {
+    let (upstream, gateway, lines) = setup("").await;
+    let request = format!("CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n{lines}\r\n");
+    let status = gateway.request(request).await.status;
+    assert!((400..=501).contains(&status), "{status}");
+    upstream.saw_nothing();
+}
+
+#[tokio::test]
+async fn http_2_paths_are_judged_alike() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::with(&upstream, ROUTES).await;
+    let pair = gateway.login(&USER).await;
+    let h2 = gateway.h2().await;
+    for path in ["/a/../b", "/%2e%2e/", "/a%2fb", "/%70rivate", "//private", "/PRIVATE"] {
+        assert_eq!(h2.get(path, &pair).await.status, 400, "{path}");
+    }
+    assert_eq!(h2.get("/private", &pair).await.status, 403);
+    upstream.saw_nothing();
+    assert_eq!(h2.get("/a//b?c=%2f", &pair).await.status, 200);
+    assert_eq!(upstream.only_request().target(), "/a//b?c=%2f");
+}
+
+#[tokio::test]
+async fn a_stripped_prefix_leaves_one_slash_and_comes_back_in_answers() {
+    let upstream = Upstream::answering(
+        "HTTP/1.1 201 Created\r\nLocation: /made/1\r\nContent-Location: /made/1?x\r\nSet-Cookie: a=b; Path=/made; Secure\r\n\
+         Content-Length: 0\r\n\r\n",
+    )
+    .await;
+    let settings = "routes = [{ path = '/engine', upstream = 'main', strip_prefix = true }]";
+    let gateway = Gateway::with(&upstream, settings).await;
+    let lines = gateway.login(&USER).await.lines();
+    for (asked, sent) in
+        [("/engine", "/"), ("/engine?q", "/?q"), ("/engine/", "/"), ("/engine/a/b?c=/engine", "/a/b?c=/engine")]
+    {
+        let answer = gateway.get(asked, &lines).await;
+        assert_eq!((answer.status, upstream.last_request().target()), (201, sent), "{asked}");
+        assert_eq!(answer.field("location"), Some("/engine/made/1"));
+        assert_eq!(answer.field("content-location"), Some("/engine/made/1?x"));
+        assert_eq!(answer.field("set-cookie"), Some("a=b; Path=/engine/made; Secure"));
+    }
+    drop(gateway.get("/engine//evil.example/x", &lines).await);
+    assert!(upstream.requests().iter().all(|request| !request.target().starts_with("//")));
+}
+
+async fn setup(settings: &str) -> (Upstream, Gateway, String) {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::with(&upstream, settings).await;
+    let lines = gateway.login(&USER).await.lines();
+    (upstream, gateway, lines)
+}
