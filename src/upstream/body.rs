@@ -182,8 +182,10 @@ impl AnswerBody {
     }
 
     fn finish_if_read(&mut self) {
-        if self.incoming.is_end_stream() {
-            self.lease.take().map(Lease::finish);
+        if self.incoming.is_end_stream()
+            && let Some(lease) = self.lease.take()
+        {
+            lease.finish();
         }
     }
 }

@@ -49,7 +49,7 @@ pub(crate) struct Answered {
 
 /// What became of one attempt.
 enum Attempt {
-    Answered(Answered),
+    Answered(Box<Answered>),
     /// Nothing was sent, the request is whole.
     NotSent(Box<Request<RequestBody>>),
     /// Sent over a connection that had been used before, which closed without a byte.
@@ -77,7 +77,7 @@ impl Upstream {
             Err(fault) => (Attempt::NotSent(Box::new(request)), fault),
         };
         request = match attempt {
-            Attempt::Answered(answered) => return Ok(answered),
+            Attempt::Answered(answered) => return Ok(*answered),
             Attempt::NotSent(request) => *request,
             Attempt::ClosedSilently if let Some(spare) = spare => spare,
             Attempt::ClosedSilently => return Err(failed(reason, first)),
@@ -96,7 +96,7 @@ impl Upstream {
         let server = least(&self.servers, Some(avoid), self.next_start(), BootTime::now()).unwrap_or(avoid);
         let lease = self.lease(server, pools, None).await.map_err(|fault| failed(fault, server))?;
         match self.attempt(lease, request).await {
-            Attempt::Answered(answered) => Ok(answered),
+            Attempt::Answered(answered) => Ok(*answered),
             Attempt::Failed(fault) => Err(failed(fault, server)),
             Attempt::NotSent(_) | Attempt::ClosedSilently => Err(failed(Fault::BrokenAnswer, server)),
         }
@@ -136,7 +136,7 @@ impl Upstream {
         let answer = lease.connection.sender.try_send_request(request);
         match until_answered(answer, progress.as_deref(), self.policy.response_timeout).await {
             None => Attempt::Failed(Fault::ResponseTimeout),
-            Some(Ok(response)) => Attempt::Answered(Answered { response, lease }),
+            Some(Ok(response)) => Attempt::Answered(Box::new(Answered { response, lease })),
             Some(Err(mut error)) => match (error.take_message(), progress.and_then(|progress| progress.fault.get())) {
                 (Some(request), _) => Attempt::NotSent(Box::new(request)),
                 (None, Some(fault)) => Attempt::Failed(Fault::Body(fault)),
