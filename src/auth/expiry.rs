@@ -21,7 +21,8 @@ pub(super) struct Expiry {
     idle_timeout: Option<Duration>,
 }
 
-struct Due(u32, Arc<Session>);
+/// Ordered by the second that the session itself remembers, which saves as much again as this takes.
+struct Due(Arc<Session>);
 
 impl Expiry {
     pub(super) fn new(idle_timeout: Option<Duration>) -> Self {
@@ -34,7 +35,7 @@ impl Expiry {
 
     pub(super) fn remove(&self, session: &Arc<Session>) {
         let mut shard = self.lock(session);
-        shard.remove(&Due(session.due.load(Relaxed), Arc::clone(session)));
+        shard.remove(&Due(Arc::clone(session)));
     }
 
     /// Takes out at most `most` sessions whose records are no longer kept.
@@ -59,8 +60,8 @@ impl Expiry {
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..most {
             // The last second stands for all that come after it, and those never come.
-            let due = |due: &Due| due.0 != u32::MAX && u64::from(due.0) <= now.as_millis() / 1000;
-            let Some(Due(_, session)) = shard.first().is_some_and(due).then(|| shard.pop_first()).flatten() else {
+            let due = |due: &Due| due.second() != u32::MAX && u64::from(due.second()) <= now.as_millis() / 1000;
+            let Some(Due(session)) = shard.first().is_some_and(due).then(|| shard.pop_first()).flatten() else {
                 return (taken, false);
             };
             if session.end(self.idle_timeout) + KEPT <= now {
@@ -77,7 +78,7 @@ impl Expiry {
         let second = (session.end(self.idle_timeout) + KEPT).as_millis().div_ceil(1000);
         let second = u32::try_from(second).unwrap_or(u32::MAX);
         session.due.store(second, Relaxed);
-        shard.insert(Due(second, session));
+        shard.insert(Due(session));
     }
 
     fn lock(&self, session: &Session) -> MutexGuard<'_, BTreeSet<Due>> {
@@ -91,9 +92,15 @@ impl Expiry {
     }
 }
 
+impl Due {
+    fn second(&self) -> u32 {
+        self.0.due.load(Relaxed)
+    }
+}
+
 impl Ord for Due {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.0.cmp(&other.0).then_with(|| self.1.key.cmp(&other.1.key))
+        self.second().cmp(&other.second()).then_with(|| self.0.key.cmp(&other.0.key))
     }
 }
 

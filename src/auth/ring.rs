@@ -87,7 +87,7 @@ impl Signer {
     }
 }
 
-/// An HMAC and never a plain hash: whoever sees the id can't even confirm a guess at another system's use of the secret.
+/// An HMAC and never a plain hash: whoever sees the id can't look for the same secret elsewhere.
 fn secret_id(secret: &Secret) -> SecretId {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
     let tag = hmac::sign(&key, b"gatewarden: the id of a token secret");
@@ -115,7 +115,7 @@ fn read_secret(file: &Located<PathBuf>, problems: &mut Problems) -> Option<Secre
 fn read(path: &Path) -> io::Result<Secret> {
     let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        tracing::warn!(path = %path.display(), mode = %format_args!("{mode:o}"), "others can read a token secret; chmod 600");
+        tracing::warn!(path = %path.display(), "others can read a token secret, mode {mode:o}; chmod 600");
     }
     std::fs::read(path).map(Secret::new)
 }

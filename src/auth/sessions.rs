@@ -75,11 +75,11 @@ pub struct Sessions {
 
 impl Sessions {
     /// The most that one [`Sessions::sweep`] removes.
-    pub const SWEEP_BATCH: usize = 4096;
+    pub const SWEEP_BATCH: usize = 1024;
 
     /// No sessions yet.
     pub fn new(config: &config::Sessions) -> Self {
-        // A growing shard holds its lock while it moves: shards are small enough at the maximum to move within a millisecond.
+        // A growing shard holds its lock while it moves, so that there are many and each is small even at the maximum.
         let shards = (config.max.get() / 8192).next_power_of_two().clamp(16, 1024);
         Self {
             live: DashMap::with_capacity_and_hasher_and_shard_amount(0, RandomState::default(), shards),

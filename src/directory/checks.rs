@@ -81,7 +81,7 @@ impl Checks {
         });
         self.enqueue(Job { given_up: Arc::clone(&give_up.0), deadline, work })?;
         // Only the wait has a deadline: what has begun is paid for and answers.
-        if tokio::time::timeout_at(deadline.into(), started).await.is_err() && !answer_begun(&give_up) {
+        if tokio::time::timeout_at(deadline.into(), started).await.is_err() && give_up.now() {
             return Err(Overloaded);
         }
         (&mut answer).await.map_err(|_| Overloaded)
@@ -102,9 +102,11 @@ impl Checks {
     }
 }
 
-/// At the deadline: gives up unless a thread was faster.
-fn answer_begun(give_up: &GiveUp) -> bool {
-    give_up.0.swap(true, Relaxed)
+impl GiveUp {
+    /// True unless a thread was faster and has taken the job.
+    fn now(&self) -> bool {
+        !self.0.swap(true, Relaxed)
+    }
 }
 
 impl Drop for Checks {

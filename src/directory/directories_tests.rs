@@ -138,9 +138,10 @@ async fn the_first_directory_that_knows_the_user_decides() {
 #[tokio::test]
 async fn a_good_login_makes_old_hashes_argon2id_and_keeps_the_rest() {
     let fixture = Fixture::new(&[users()], false, true);
+    let before = fixture.text();
     assert!(fixture.verify("b@x.com", "wrong").await.is_err());
     fixture.settle().await;
-    assert_eq!(fixture.text(), fixture.text().replace("$argon2id$new", ""));
+    assert_eq!(fixture.text(), before, "a wrong password improves nothing");
     for name in ["b@x.com", "100@mydomain.com", "root"] {
         assert!(fixture.verify(name, "secret").await.is_ok());
         fixture.settle().await;

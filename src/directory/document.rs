@@ -62,10 +62,14 @@ pub(super) fn push(document: &mut DocumentMut, fields: &[(&str, &str)]) -> Resul
 /// The new hash stands where the old one stood, with the comment behind it.
 pub(super) fn set_hash(document: &mut DocumentMut, index: usize, hash: &str) {
     let user = document.get_mut("users").and_then(|users| users.get_mut(index));
-    if let Some(password) = user.and_then(|user| user.get_mut("password")).and_then(Item::as_value_mut) {
-        let decor = password.decor().clone();
-        *password = hash.into();
-        *password.decor_mut() = decor;
+    let Some(user) = user.and_then(Item::as_table_like_mut) else { return };
+    match user.get_mut("password").and_then(Item::as_value_mut) {
+        Some(password) => {
+            let decor = password.decor().clone();
+            *password = hash.into();
+            *password.decor_mut() = decor;
+        }
+        None => _ = user.insert("password", value(hash)),
     }
 }
 

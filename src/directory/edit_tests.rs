@@ -118,6 +118,13 @@ fn an_inline_list_is_changed_as_well() {
 }
 
 #[test]
+fn a_user_without_a_password_gets_one() {
+    let fixture = Fixture::new("[[users]]\nname = \"a\"\n");
+    fixture.users.set_password("a", &password()).unwrap();
+    assert_eq!(fixture.users.list().unwrap()[0].hash, "argon2id");
+}
+
+#[test]
 fn a_file_that_is_not_understood_is_left_alone() {
     for text in ["[[users]]\nname = \n", "users = 1\n", "[users]\nname = \"a\"\n"] {
         let fixture = Fixture::new(text);

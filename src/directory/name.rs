@@ -49,9 +49,14 @@ mod tests {
 
     #[test]
     fn every_spelling_of_a_name_is_one_name() {
-        for spelling in
-            ["100@mydomain.com", "100@MyDomain.COM", "100@mydomain.com.", "１００@mydomain.com", "100＠mydomain。com"]
-        {
+        for spelling in [
+            "100@mydomain.com",
+            "100@MyDomain.COM",
+            "100@mydomain.com.",
+            "100@mydomain。com",
+            "１００@mydomain.com",
+            "100＠mydomain.com",
+        ] {
             assert_eq!(canonical(spelling).as_deref(), Some("100@mydomain.com"), "{spelling}");
         }
         assert_eq!(canonical("ROOT").as_deref(), Some("root"));

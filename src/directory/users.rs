@@ -85,7 +85,7 @@ impl User {
         Self { principal: record.principal, stored_name: record.stored_name, stored, file }
     }
 
-    /// Whether it is this user's password. Where `hidden`, right and wrong alike cost at least what an unknown user costs.
+    /// Whether it is this user's password. Where `hidden`, that costs at least what an unknown user costs.
     pub(super) fn verify(&self, password: &Password, hidden: bool) -> bool {
         let stored = self.stored.load();
         let hashed = password.is_plausible() && stored.hash.fits(password);
@@ -95,7 +95,7 @@ impl User {
         hashed && stored.hash.verify(&self.stored_name, password)
     }
 
-    /// Whether a wrong password is known to be wrong without a check.
+    /// Whether the password is known to be wrong without a check.
     pub(super) fn refuses_unchecked(&self, password: &Password) -> bool {
         !password.is_plausible() || !self.stored.load().hash.fits(password)
     }
