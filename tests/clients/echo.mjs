@@ -10,7 +10,12 @@ const server = http.createServer((request, response) => {
     request.on('end', () => {
         const { method, url, headers } = request;
         const body = JSON.stringify({ method, url, headers, length });
-        response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) });
+        response.writeHead(200, {
+            'Content-Type': 'application/json',
+            'Content-Length': Buffer.byteLength(body),
+            // Recordings are saved, not shown.
+            ...(url.startsWith('/media/') && { 'Content-Disposition': 'attachment; filename=record.json' }),
+        });
         response.end(body);
     });
 });
