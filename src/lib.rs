@@ -1,4 +1,20 @@
 //! gatewarden: a TLS reverse proxy that forwards a request only when its `X-Access-Token` and `X-Key` belong to a live session.
+//!
+//! # The life of a request
+//!
+//! 1. [`server`] takes a place among the connections, accepts, and hands the connection to the worker that has the fewest. The
+//!    worker does TLS under a deadline and speaks HTTP/1.1 or HTTP/2, as ALPN says.
+//! 2. [`gateway`] refuses what can be understood in more than one way: host, path, fragment, method.
+//! 3. The route is selected: the longest prefix of whole segments decides alone. It is a login, a logout, a preflight, a
+//!    refusal, or a request to forward.
+//! 4. [`auth`] looks the session up by its key, compares the token's digest in constant time, reads the expiry and the role,
+//!    and makes an [`auth::Admission`]: the only value that [`upstream`] sends a request for.
+//! 5. Reserved and hop-by-hop headers are stripped, the identity is injected, and the request goes over a pooled connection
+//!    to the least busy server. The answer streams back; a 101 of a WebSocket becomes a tunnel.
+//! 6. When the last byte is gone, [`telemetry`] writes one access line.
+//!
+//! Dependencies point down only: `cli` → [`server`] → [`gateway`] → [`auth`], [`upstream`]; [`auth`] → [`directory`]. Each
+//! takes its own section of [`config`]; [`clock`] is read by whoever needs the time.
 
 mod admin;
 pub mod auth;

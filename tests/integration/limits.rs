@@ -114,20 +114,6 @@ async fn waiting_for_the_upstream_is_not_the_clients_fault() {
     assert_eq!(connection.answer().await.text(), "slowpoke");
 }
 
-#[tokio::test]
-#[ignore = "a full gateway waits for a place instead of making one"]
-async fn a_full_gateway_closes_who_idles_longest_to_make_room() {
-    let (_upstream, gateway, pair) = setup("limits.connections = 4").await;
-    let mut idle = Vec::new();
-    for _ in 0..4 {
-        let mut connection = gateway.connect().await;
-        assert_eq!(connection.request(get(&pair)).await.status, 200);
-        idle.push(connection);
-    }
-    assert_eq!(gateway.get("/", &pair.lines()).await.status, 200);
-    assert!(idle[0].closed().await);
-}
-
 fn get(pair: &Pair) -> String {
     format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", pair.lines())
 }

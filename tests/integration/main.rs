@@ -1,5 +1,7 @@
 //! Integration tests: real clients' bytes against a real gateway in front of an upstream that records what it got.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod bodies;
 mod contract;
 mod cors;

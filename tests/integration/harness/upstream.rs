@@ -214,7 +214,7 @@ async fn connection(stream: TcpStream, number: usize, shared: &Shared) -> io::Re
         match &shared.manner {
             Manner::ByHand(sender) => {
                 lock(&shared.requests).push(request.clone());
-                drop(sender.send(Exchange { request, reader }));
+                drop(sender.send(Exchange { reader }));
                 return Ok(());
             }
             Manner::Script(script) => {
@@ -264,7 +264,6 @@ async fn echo_frames(reader: &mut Reader<TcpStream>) -> tungstenite::Result<()> 
 
 /// One exchange in the hands of a test: the head was read, nothing was answered. Dropped, it cuts the connection.
 pub(crate) struct Exchange {
-    pub(crate) request: Recorded,
     reader: Reader<TcpStream>,
 }
 
