@@ -8,7 +8,7 @@ use super::connect::Connection;
 use super::server::{Occupied, Server};
 use crate::clock::BootTime;
 
-/// Idle connections, by [`Server::id`].
+/// Idle connections, by the server's number.
 #[derive(Debug, Default)]
 pub struct Pools {
     idle: RefCell<Vec<Vec<Idle>>>,
@@ -29,7 +29,7 @@ impl Pools {
         Some(idle.remove(at).connection)
     }
 
-    /// Closes what is overdue; called now and then, since [`Self::take`] looks no further than it must.
+    /// Closes what is overdue; called now and then, since taking one looks no further than it must.
     pub fn sweep(&self, now: BootTime) {
         for idle in self.idle.borrow_mut().iter_mut() {
             idle.retain(|entry| entry.is_alive(now));

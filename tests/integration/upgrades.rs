@@ -1,6 +1,6 @@
 //! Upgrades: only WebSockets, checked on both sides.
 
-use crate::harness::{Frame, Gateway, Pair, USER, Upstream, WebSocket, upgrade, within};
+use crate::harness::{Frame, Gateway, Pair, USER, Upstream, WebSocket, upgrade};
 
 #[tokio::test]
 async fn a_websocket_carries_frames_both_ways() {
