@@ -13,7 +13,22 @@
 //!    to the least busy server. The answer streams back; a 101 of a WebSocket becomes a tunnel.
 //! 6. When the last byte is gone, [`telemetry`] writes one access line.
 //!
-//! Dependencies point down only: `cli` → [`server`] → [`gateway`] → [`auth`], [`upstream`]; [`auth`] → [`directory`]. Each
+//! # The modules
+//!
+//! | Module | Answers for |
+//! |---|---|
+//! | [`cli`] | the command line and the commands |
+//! | [`config`] | what the file says becomes what the program wants, with every problem at once |
+//! | [`server`] | listeners, workers, connections, TLS, deadlines, drain; knows nothing of sessions |
+//! | [`gateway`] | what happens to a request; one step, one file |
+//! | [`auth`] | sessions, tokens, the ring of secrets, the proof of admission; knows no HTTP |
+//! | [`directory`] | users, canonical names, password hashes and their bounded checks |
+//! | [`upstream`] | servers, pools, headers, bodies, second attempts, tunnels |
+//! | `admin` | the probes |
+//! | [`telemetry`] | the program's own messages, and the access log |
+//! | [`clock`] | the two clocks: boot time decides, wall time is printed |
+//!
+//! Dependencies point down only: [`cli`] → [`server`] → [`gateway`] → [`auth`], [`upstream`]; [`auth`] → [`directory`]. Each
 //! takes its own section of [`config`]; [`clock`] is read by whoever needs the time.
 
 mod admin;
