@@ -34,6 +34,14 @@ impl Body {
         Self { content: Content::Upstream(Box::new(body)), record: None }
     }
 
+    /// Empties the gateway's own bytes and says how many there were; an upstream's stream is left alone.
+    pub(crate) fn cut_own(&mut self) -> Option<usize> {
+        match &mut self.content {
+            Content::Own(bytes) => Some(std::mem::take(bytes).len()),
+            Content::Upstream(_) => None,
+        }
+    }
+
     /// Counts what is sent in `record` from here on.
     pub(crate) fn recorded(self, record: Rc<Record>) -> Self {
         Self { record: Some(record), ..self }

@@ -1,6 +1,6 @@
 //! The one place where a refusal becomes a response; what it says outside and what it is called in logs and metrics.
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
@@ -173,6 +173,13 @@ pub(crate) fn json_response(status: StatusCode, value: &serde_json::Value) -> Re
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Answers to HEAD say how long they would be and carry nothing (RFC 9110, section 9.3.2); HTTP/1.1 is cut by hyper, HTTP/2 is not.
+pub(crate) fn cut_content(response: &mut Response<Body>) {
+    if let Some(length) = response.body_mut().cut_own() {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
 }
 
 impl From<Denied> for Refusal {

@@ -42,6 +42,7 @@ impl Worker {
     pub async fn handle(self: Rc<Self>, peer: Rc<Peer>, request: Request<Incoming>) -> Response<Body> {
         let record = Record::begin(&self, peer, &request);
         let origin = request.headers().get(ORIGIN).cloned();
+        let is_head = *request.method() == Method::HEAD;
         let mut response = self.answer(&record, request).await.unwrap_or_else(|refusal| {
             record.refused(&refusal);
             refusal.into_response()
@@ -51,6 +52,9 @@ impl Worker {
         }
         response.headers_mut().insert(client::X_REQUEST_ID, record.request_id.clone());
         record.answered(response.status());
+        if is_head {
+            error::cut_content(&mut response);
+        }
         response.map(|body| body.recorded(record))
     }
 

@@ -17,6 +17,16 @@ async fn a_right_pair_passes_over_http_1_and_2_and_into_a_websocket() {
 }
 
 #[tokio::test]
+async fn a_refused_head_is_answered_over_http_2_without_content_and_never_forwarded() {
+    let (upstream, gateway) = both().await;
+    let answer = gateway.h2().await.request("HEAD", "/", &[]).await;
+    assert_eq!((answer.status, answer.body.len()), (401, 0));
+    let length = format!("{{\"status\":\"error\",\"info\":\"{INVALID}\"}}").len();
+    assert_eq!(answer.headers["content-length"], length.to_string());
+    upstream.saw_nothing();
+}
+
+#[tokio::test]
 async fn header_names_are_taken_in_any_case() {
     let (_upstream, gateway) = both().await;
     let pair = gateway.login(&USER).await;
