@@ -24,6 +24,7 @@ struct DemoUser {
 /// Runs the demo until a signal.
 pub(super) fn run(port: u16) -> Result<(), CliError> {
     log::start(Level::WARN, LogFormat::Text);
+    let waiting = serve::Waiting::listen()?;
     let folder = tempfile::Builder::new().prefix("gatewarden-demo-").tempdir()?;
     let users = demo_users();
     fill(&folder, &users)?;
@@ -35,7 +36,7 @@ pub(super) fn run(port: u16) -> Result<(), CliError> {
         say(format_args!("Port {port} is taken, so this demo listens on {}.\n", address.port()))?;
     }
     say(lines_to_paste(address, &folder.path().join("ca.pem"), &users))?;
-    serve::until_drained(running)
+    waiting.until_drained(running)
 }
 
 fn demo_users() -> [DemoUser; 3] {

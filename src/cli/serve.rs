@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::CliError;
@@ -10,6 +10,7 @@ use crate::server::Running;
 
 /// Runs until a signal, then drains.
 pub(super) fn run(file: &Path) -> Result<(), CliError> {
+    let waiting = Waiting::listen()?;
     let (config, server) = super::prepare(file)?;
     let bound = server.bind()?;
     for (address, listener) in bound.addresses().iter().zip(&config.listeners) {
@@ -18,30 +19,45 @@ pub(super) fn run(file: &Path) -> Result<(), CliError> {
     if let Some(address) = bound.health_address() {
         tracing::info!(%address, "answering probes");
     }
-    let running = bound.start()?;
-    until_drained(running)
+    waiting.until_drained(bound.start()?)
 }
 
-/// Waits for the first signal, drains, and gives up the drain at the second.
-pub(super) fn until_drained(running: Running) -> Result<(), CliError> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut signals = Signals::listen()?;
-        while signals.next().await == Asked::ToReopen {
-            running.reopen_logs();
-        }
-        running.drain();
-        let mut drained = tokio::task::spawn_blocking(|| running.join());
-        loop {
-            tokio::select! {
-                _ = &mut drained => return Ok(()),
-                asked = signals.next() => if asked == Asked::ToEnd {
-                    tracing::warn!("a second signal: ending at once");
-                    std::process::exit(1);
-                },
+/// Listens for signals; begun before anything else, so that none that comes early is lost.
+pub(super) struct Waiting {
+    runtime: Runtime,
+    signals: Signals,
+}
+
+impl Waiting {
+    pub(super) fn listen() -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let signals = {
+            let _context = runtime.enter();
+            Signals::listen()?
+        };
+        Ok(Self { runtime, signals })
+    }
+
+    /// Waits for the first signal, drains, and gives up the drain at the second.
+    pub(super) fn until_drained(self, running: Running) -> Result<(), CliError> {
+        let Self { runtime, mut signals } = self;
+        runtime.block_on(async {
+            while signals.next().await == Asked::ToReopen {
+                running.reopen_logs();
             }
-        }
-    })
+            running.drain();
+            let mut drained = tokio::task::spawn_blocking(|| running.join());
+            loop {
+                tokio::select! {
+                    _ = &mut drained => return Ok(()),
+                    asked = signals.next() => if asked == Asked::ToEnd {
+                        tracing::warn!("a second signal: ending at once");
+                        std::process::exit(1);
+                    },
+                }
+            }
+        })
+    }
 }
 
 struct Signals {

@@ -93,7 +93,7 @@ struct Pair<'a> {
 impl Pair<'_> {
     /// Whether some parser could read this as a credential: decoded, in any case, with brackets, or behind a `;`.
     fn is_credential(&self) -> bool {
-        self.raw.split(';').any(|part| credential(part.split('=').next().unwrap_or_default()).is_some())
+        self.raw.split(';').any(|part| names_credential(part.split('=').next().unwrap_or_default()))
     }
 
     fn decoded(&self) -> Option<HeaderValue> {
@@ -101,24 +101,18 @@ impl Pair<'_> {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Credential {
-    Key,
-    Token,
-}
-
-/// Which credential a query name means to a lenient parser.
-fn credential(name: &str) -> Option<Credential> {
+/// Whether a lenient parser could take a query name for a credential: brackets make it one wherever they stand (`[x_key]`,
+/// `x_key[$ne]`), and `.`, `+` and spaces are read as `_` by some and dropped by others.
+fn names_credential(name: &str) -> bool {
     let decoded: Cow<'_, [u8]> = percent_decode_str(name).into();
-    let base = decoded.split(|b| *b == b'[').next().unwrap_or_default().trim_ascii();
-    let base: &[u8] = base.strip_prefix(b"+").unwrap_or(base);
-    if base.eq_ignore_ascii_case(b"x_key") {
-        Some(Credential::Key)
-    } else if base.eq_ignore_ascii_case(b"access_token") {
-        Some(Credential::Token)
-    } else {
-        None
-    }
+    decoded.split(|b| matches!(b, b'[' | b']')).any(|part| {
+        let odd = |b: &u8| matches!(b, b'+' | b'.') || b.is_ascii_whitespace();
+        let start = part.iter().position(|b| !odd(b)).unwrap_or(part.len());
+        let end = part.iter().rposition(|b| !odd(b)).map_or(start, |last| last + 1);
+        let folded: Vec<u8> =
+            part[start..end].iter().map(|b| if odd(b) { b'_' } else { b.to_ascii_lowercase() }).collect();
+        folded == b"x_key" || folded == b"access_token"
+    })
 }
 
 fn pairs(query: &str) -> impl Iterator<Item = Pair<'_>> {
@@ -191,7 +185,20 @@ mod tests {
 
     #[test]
     fn odd_spellings_in_the_query_are_judged_and_refused() {
-        for name in ["X_KEY", "x%5fkey", "x_key[$ne]", "x_key%5B%5D", "%78_key", "a;x_key"] {
+        for name in [
+            "X_KEY",
+            "x%5fkey",
+            "x_key[$ne]",
+            "x_key%5B%5D",
+            "%78_key",
+            "a;x_key",
+            "[x_key]",
+            "%5bx_key%5d",
+            "++x_key",
+            "x.key",
+            "x+key",
+            "a[x_key]",
+        ] {
             let query = format!("{name}={KEY}&access_token=t");
             assert!(present(&HeaderMap::new(), Some(&query), BOTH).is_none(), "{name}");
             assert!(present(&right(), Some(&format!("{name}={KEY}")), BOTH).is_none(), "{name} beside headers");

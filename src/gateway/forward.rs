@@ -219,7 +219,8 @@ fn join_cookies(headers: &mut HeaderMap) {
 /// A page that was opened with credentials in its address sends them on as `Referer`; they stop here.
 fn redact_referer(headers: &mut HeaderMap) {
     let Some(referer) = headers.get(REFERER) else { return };
-    let Ok(text) = referer.to_str() else {
+    let repeated = headers.get_all(REFERER).iter().count() > 1;
+    let Some(text) = referer.to_str().ok().filter(|_| !repeated) else {
         headers.remove(REFERER);
         return;
     };

@@ -84,11 +84,12 @@ impl Worker {
 
 /// The host a request is for, if the request means one thing only.
 fn unambiguous<B>(record: &Record, request: &Request<B>) -> Result<Option<Authority>, Refusal> {
+    let held_fragment = record.peer.take_fragment();
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Refusal::NotImplemented);
     }
     let authority = authority::judge(request.version(), request.uri(), request.headers())?;
-    if record.peer.take_fragment() {
+    if held_fragment {
         return Err(Refusal::Ambiguous("The target holds a fragment"));
     }
     if request.uri().path() == "*" && *request.method() == Method::OPTIONS {

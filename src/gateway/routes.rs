@@ -210,7 +210,8 @@ impl Table {
         if target::is_plain(path) {
             return self.find(path.as_bytes(), true) != selected;
         }
-        target::readings(path).iter().any(|reading| self.find(reading, true) != selected)
+        target::readings(path)
+            .is_none_or(|readings| readings.iter().any(|reading| self.find(reading, true) != selected))
     }
 }
 

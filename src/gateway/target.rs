@@ -37,9 +37,18 @@ pub(crate) fn is_plain(path: &str) -> bool {
     !(bytes.iter().any(odd) || merges || bytes.len() > 1 && bytes.ends_with(b"/"))
 }
 
+/// Bytes of a path that is read leniently; each reading is a pass over it, and nobody has proven who he is yet.
+const LONGEST_ODD_PATH: usize = 8 * 1024;
+/// Readings of a path; real ones have a handful.
+const MOST_READINGS: usize = 64;
+
 /// Every path that a lenient reader could see, in lower case: escapes decoded once or twice, `;params` cut, `//` merged, dot
-/// segments resolved, one trailing slash dropped, and any of these together. The path itself comes first.
-pub(crate) fn readings(path: &str) -> Vec<Vec<u8>> {
+/// segments resolved, one trailing slash dropped, and any of these together. The path itself comes first. `None` when that
+/// would be too much work to be judged.
+pub(crate) fn readings(path: &str) -> Option<Vec<Vec<u8>>> {
+    if path.len() > LONGEST_ODD_PATH {
+        return None;
+    }
     let mut seen: Vec<(Vec<u8>, u8)> = vec![(path.as_bytes().to_ascii_lowercase(), 0)];
     let mut next = 0;
     while let Some((reading, decodes)) = seen.get(next).cloned() {
@@ -55,9 +64,13 @@ pub(crate) fn readings(path: &str) -> Vec<Vec<u8>> {
         note(cut_params(&reading), decodes);
         note(merge_slashes(&reading), decodes);
         note(resolve_dots(&reading), decodes);
-        note(drop_slash(&reading).to_vec(), decodes);
+        if seen.len() > MOST_READINGS {
+            return None;
+        }
     }
-    seen.into_iter().map(|(reading, _)| reading).collect()
+    // Last and not fed back: one slash is dropped, however many there are.
+    let dropped: Vec<Vec<u8>> = seen.iter().map(|(reading, _)| drop_slash(reading).to_vec()).collect();
+    Some(seen.into_iter().map(|(reading, _)| reading).chain(dropped).collect())
 }
 
 /// The bytes behind each `%`; `None` for an escape that is cut short or not hexadecimal.
@@ -89,8 +102,12 @@ fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn cut_params(path: &[u8]) -> Vec<u8> {
-    let cut = |segment: &[u8]| segment.split(|b| *b == b';').next().unwrap_or_default().to_vec();
-    segments(path).map(cut).collect::<Vec<_>>().join(&b'/')
+    let mut in_params = false;
+    let kept = |b: &u8| {
+        in_params = *b == b';' || in_params && *b != b'/';
+        !in_params
+    };
+    path.iter().copied().filter(kept).collect()
 }
 
 fn merge_slashes(path: &[u8]) -> Vec<u8> {
@@ -174,7 +191,7 @@ mod tests {
 
     #[test]
     fn readings_combine_every_leniency() {
-        let sees = |path: &str, other: &str| readings(path).iter().any(|r| r == other.as_bytes());
+        let sees = |path: &str, other: &str| readings(path).unwrap().iter().any(|r| r == other.as_bytes());
         assert!(sees("/API/x", "/api/x"));
         assert!(sees("/%61pi", "/api"));
         assert!(sees("/%2561pi", "/api"));
@@ -187,20 +204,29 @@ mod tests {
     #[test]
     fn a_plain_path_has_one_reading() {
         assert!(is_plain("/api/v2/cdr") && is_plain("/"));
-        assert_eq!(readings("/api/v2/cdr").len(), 1);
+        assert!(readings("/api/v2/cdr").unwrap().iter().all(|reading| reading == b"/api/v2/cdr"));
+    }
+
+    #[test]
+    fn a_long_path_costs_few_readings_or_none() {
+        for odd in ["/", "/;", "%2f", "%252f", "/.", "a;/"] {
+            let count = |bytes: usize| readings(&format!("/{}", odd.repeat(bytes / odd.len()))).map(|all| all.len());
+            assert!(count(LONGEST_ODD_PATH - 1).is_none_or(|readings| readings <= 2 * MOST_READINGS), "{odd}");
+            assert_eq!(count(32 * 1024), None, "{odd}");
+        }
     }
 
     proptest! {
         #[test]
         fn a_plain_path_that_can_be_judged_has_no_other_reading(path in "/[a-z0-9./;%-]{0,24}") {
             if is_plain(&path) && judge(&path).is_ok() {
-                prop_assert_eq!(readings(&path), vec![path.into_bytes()]);
+                prop_assert!(readings(&path).unwrap().iter().all(|reading| reading == path.as_bytes()));
             }
         }
 
         #[test]
         fn readings_are_few_and_never_panic(path in "/[ -~]{0,64}") {
-            prop_assert!(readings(&path).len() < 200);
+            prop_assert!(readings(&path).is_none_or(|readings| readings.len() <= 2 * (MOST_READINGS + 5)));
         }
     }
 }

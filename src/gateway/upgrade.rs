@@ -1,7 +1,8 @@
 //! WebSocket handshakes (RFC 6455, section 4), checked on both sides; every other upgrade is forgotten.
 
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use hyper::body::Body;
 use hyper::upgrade::OnUpgrade;
 
 use super::error::Refusal;
@@ -18,10 +19,14 @@ pub(crate) struct Handshake {
 /// The handshake of a request, if it is one.
 ///
 /// # Errors
-/// [`Refusal::Ambiguous`] for a handshake with another method, version or key than the standard asks for.
-pub(crate) fn requested<B>(request: &mut Request<B>) -> Result<Option<Handshake>, Refusal> {
+/// [`Refusal::Ambiguous`] for a handshake with another method, version or key than the standard asks for, or with a body, which
+/// would go upstream before the 101.
+pub(crate) fn requested<B: Body>(request: &mut Request<B>) -> Result<Option<Handshake>, Refusal> {
     let headers = request.headers();
-    if !holds(headers, &CONNECTION, b"upgrade") || !holds(headers, &UPGRADE, b"websocket") {
+    if request.version() != Version::HTTP_11
+        || !holds(headers, &CONNECTION, b"upgrade")
+        || !holds(headers, &UPGRADE, b"websocket")
+    {
         return Ok(None);
     }
     let only = |name| {
@@ -32,6 +37,9 @@ pub(crate) fn requested<B>(request: &mut Request<B>) -> Result<Option<Handshake>
     let (Some(key), Some(b"13"), &Method::GET) = (key, only(SEC_WEBSOCKET_VERSION), request.method()) else {
         return Err(Refusal::Ambiguous("The WebSocket handshake is malformed"));
     };
+    if !request.body().is_end_stream() {
+        return Err(Refusal::Ambiguous("A WebSocket handshake has no body"));
+    }
     let accept = websocket::accept(key);
     Ok(Some(Handshake { accept, downstream: hyper::upgrade::on(request) }))
 }

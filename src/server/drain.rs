@@ -22,7 +22,10 @@ impl Drain {
     pub(crate) async fn until_closing(&self, delay: Duration) {
         self.asked.cancelled().await;
         tracing::info!(?delay, "draining: readiness fails, still accepting");
-        tokio::time::sleep(delay).await;
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = self.ending.cancelled() => {}
+        }
     }
 
     /// Lets `done` finish within the drain timeout, then cuts.

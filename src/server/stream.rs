@@ -26,8 +26,9 @@ impl<S> Watched<S> {
     }
 
     fn saw(&mut self, bytes: &[u8]) {
-        if self.activity.heard() {
-            self.in_request_line = self.speaks_http1;
+        // On HTTP/2 bytes may be an acknowledgement or a ping: they begin no head, and keep no idle connection alive.
+        if self.speaks_http1 && self.activity.heard() {
+            self.in_request_line = true;
         }
         if !self.in_request_line {
             return;
@@ -94,6 +95,16 @@ mod tests {
         let mut watched = Watched::new(tokio::io::empty(), activity.clone(), true);
         reads.iter().for_each(|bytes| watched.saw(bytes));
         activity.fragment.load(Relaxed)
+    }
+
+    #[test]
+    fn bytes_begin_a_head_on_http_1_only() {
+        for (speaks_http1, begins) in [(true, true), (false, false)] {
+            let activity = Activity::new();
+            drop(activity.begin());
+            Watched::new(tokio::io::empty(), activity.clone(), speaks_http1).saw(b"x");
+            assert_eq!(!activity.heard(), begins, "a second head would begin only if none has");
+        }
     }
 
     #[test]

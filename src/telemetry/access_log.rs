@@ -1,12 +1,12 @@
 //! One line a request, through a bounded buffer that never makes a request wait and counts what it had to drop.
 
+use std::convert::Infallible;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -17,6 +17,9 @@ use crate::config::{self, LogFormat};
 const BUFFER: usize = 4 << 20;
 /// How long lines are gathered before they are written together.
 const GATHER: Duration = Duration::from_millis(20);
+
+/// How long the last lines may take when the log is closed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What an access line says.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -58,7 +61,8 @@ pub struct Line<'a> {
 #[derive(Debug, Default)]
 pub struct AccessLog {
     queue: Option<Arc<Queue>>,
-    writer: Option<JoinHandle<()>>,
+    /// Closes when the writer is done.
+    writer: Option<Mutex<mpsc::Receiver<Infallible>>>,
 }
 
 #[derive(Debug)]
@@ -97,8 +101,12 @@ impl AccessLog {
             closed: AtomicBool::new(false),
         });
         let shared = queue.clone();
-        let writer = std::thread::Builder::new().name("access-log".into()).spawn(move || shared.drain_into(target))?;
-        Ok(Self { queue: Some(queue), writer: Some(writer) })
+        let (done, writer) = mpsc::channel();
+        std::thread::Builder::new().name("access-log".into()).spawn(move || {
+            let _open_until_the_end = done;
+            shared.drain_into(target);
+        })?;
+        Ok(Self { queue: Some(queue), writer: Some(Mutex::new(writer)) })
     }
 
     /// Hands a line over; never waits for the disk.
@@ -122,14 +130,15 @@ impl AccessLog {
 }
 
 impl Drop for AccessLog {
-    /// Writes what waits.
+    /// Writes what waits, but waits for nobody who does not read it: the process must end.
     fn drop(&mut self) {
         if let Some(queue) = &self.queue {
             queue.closed.store(true, Relaxed);
             queue.filled.notify_one();
         }
-        if let Some(writer) = self.writer.take() {
-            let _panicked = writer.join();
+        let writer = self.writer.take().map(|writer| writer.into_inner().unwrap_or_else(PoisonError::into_inner));
+        if writer.is_some_and(|writer| writer.recv_timeout(LAST_WORDS) == Err(mpsc::RecvTimeoutError::Timeout)) {
+            tracing::warn!("access lines lost at the end: nobody reads them");
         }
     }
 }

@@ -62,7 +62,13 @@ async fn dial(address: &ServerAddress) -> io::Result<TcpStream> {
     }
 }
 
-/// A stream that notes when bytes come.
+fn written_or_closed(written: io::Result<usize>, whole: usize) -> io::Result<usize> {
+    let closed = |error: &io::Error| matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
+    written.or_else(|error| if closed(&error) { Ok(whole) } else { Err(error) })
+}
+
+/// A stream that notes when bytes come. A server may answer and close before it has read the whole request; its answer counts, so
+/// writes that fail on a closed connection are taken as done, and reading says how the exchange ended.
 #[derive(Debug)]
 struct Listening {
     stream: TcpStream,
@@ -82,7 +88,7 @@ impl AsyncRead for Listening {
 
 impl AsyncWrite for Listening {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        Pin::new(&mut self.stream).poll_write(cx, buf).map(|written| written_or_closed(written, buf.len()))
     }
 
     fn poll_write_vectored(
@@ -90,7 +96,8 @@ impl AsyncWrite for Listening {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let whole = slices.iter().map(|slice| slice.len()).sum();
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices).map(|written| written_or_closed(written, whole))
     }
 
     fn is_write_vectored(&self) -> bool {

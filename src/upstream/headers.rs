@@ -71,11 +71,14 @@ impl Reserved {
     }
 }
 
-/// Removes what belongs to one connection, every `Connection` line honoured; of `TE` only `trailers` stays.
+/// Removes what belongs to one connection, and a length beside a transfer coding, which overrides it (RFC 9112, section 6.3); every `Connection` line honoured; of `TE` only `trailers` stays.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let takes_trailers = list(headers, &TE).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
     let named: Vec<HeaderName> =
         list(headers, &CONNECTION).filter_map(|token| HeaderName::from_bytes(token).ok()).collect();
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(http::header::CONTENT_LENGTH);
+    }
     for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
@@ -189,6 +192,13 @@ mod tests {
         left.sort_unstable();
         assert_eq!(left, ["connection", "d", "te"]);
         assert_eq!(headers["te"], "trailers");
+    }
+
+    #[test]
+    fn a_length_beside_a_transfer_coding_is_dropped() {
+        let mut headers = map(&[("content-length", "3"), ("transfer-encoding", "chunked")]);
+        strip_hop_by_hop_of_answer(&mut headers);
+        assert!(headers.is_empty());
     }
 
     #[test]

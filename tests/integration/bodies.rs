@@ -8,6 +8,17 @@ use hyper::body::Frame;
 use crate::harness::{Connection, Gateway, Pair, Reply, USER, Upstream, chunked, within};
 
 #[tokio::test]
+async fn a_length_beside_chunks_gives_one_whole_answer_with_one_framing() {
+    let raw = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nabcdefgh\r\n0\r\n\r\n";
+    let upstream = Upstream::answering(raw).await;
+    let gateway = Gateway::start(&upstream).await;
+    let pair = gateway.login(&USER).await;
+    let answer = gateway.get("/", &pair.lines()).await;
+    assert_eq!((answer.text(), answer.fields.all("content-length").len()), ("abcdefgh", 0));
+    assert_eq!(gateway.h2().await.get("/", &pair).await.body, "abcdefgh");
+}
+
+#[tokio::test]
 async fn a_body_of_known_length_passes_both_ways() {
     let upstream = Upstream::scripted(|_| Reply::Echo).await;
     let (gateway, pair) = gateway(&upstream).await;

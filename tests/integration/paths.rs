@@ -10,6 +10,18 @@ const ROUTES: &str = "routes = [
 ]";
 
 #[tokio::test]
+async fn a_path_too_odd_to_be_judged_is_refused_and_never_forwarded() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::start(&upstream).await;
+    let pair = gateway.login(&USER).await;
+    for odd in ["/", "/;", "%252f", "a;/"] {
+        let path = format!("/{}", odd.repeat(30_000 / odd.len()));
+        assert_eq!(gateway.get(&path, &pair.lines()).await.status, 400, "{odd}");
+    }
+    upstream.saw_nothing();
+}
+
+#[tokio::test]
 async fn paths_that_no_two_readers_read_alike_are_400() {
     let (upstream, gateway, lines) = setup("").await;
     for path in [

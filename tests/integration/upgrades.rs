@@ -3,6 +3,19 @@
 use crate::harness::{Frame, Gateway, Pair, USER, Upstream, WebSocket, upgrade};
 
 #[tokio::test]
+async fn a_handshake_with_a_body_is_refused_and_nothing_goes_upstream() {
+    let (upstream, gateway, pair) = setup("").await;
+    for body in ["Content-Length: 5\r\n\r\nEARLY", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"] {
+        let (head, _) = upgrade::request("/", &pair.lines())
+            .rsplit_once("\r\n")
+            .map(|(h, t)| (h.to_owned(), t.to_owned()))
+            .unwrap();
+        assert_eq!(gateway.request(format!("{head}{body}")).await.status, 400, "{body}");
+    }
+    upstream.saw_nothing();
+}
+
+#[tokio::test]
 async fn a_websocket_carries_frames_both_ways() {
     let (upstream, gateway, pair) = setup("").await;
     let mut socket = open(&gateway, &pair).await;
