@@ -72,15 +72,15 @@ impl Upstream {
         };
         let idle = pools.take(first, now);
         let spare = idle.as_ref().and_then(|_| spare(&request));
-        let (attempt, reason) = match self.lease(first, pools, idle).await {
-            Ok(lease) => (self.attempt(lease, request).await, Fault::BrokenAnswer),
-            Err(fault) => (Attempt::NotSent(Box::new(request)), fault),
+        let attempt = match self.lease(first, pools, idle).await {
+            Ok(lease) => self.attempt(lease, request).await,
+            Err(_logged) => Attempt::NotSent(Box::new(request)),
         };
         request = match attempt {
             Attempt::Answered(answered) => return Ok(*answered),
             Attempt::NotSent(request) => *request,
             Attempt::ClosedSilently if let Some(spare) = spare => spare,
-            Attempt::ClosedSilently => return Err(failed(reason, first)),
+            Attempt::ClosedSilently => return Err(failed(Fault::BrokenAnswer, first)),
             Attempt::Failed(fault) => return Err(failed(fault, first)),
         };
         self.send_again(first, request, pools).await

@@ -21,7 +21,7 @@ struct Idle {
 }
 
 impl Pools {
-    /// The connection that was used last and is still open and ready; what is overdue or closed on the way is dropped.
+    /// The connection that was used last and is still open and ready.
     pub(crate) fn take(&self, server: &Server, now: BootTime) -> Option<Connection> {
         let mut pools = self.idle.borrow_mut();
         let idle = pools.get_mut(server.id)?;
