@@ -5,7 +5,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use http::Request;
+use http::header::EXPECT;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::record::Record;
 use crate::upstream::AnswerBody;
@@ -15,6 +17,7 @@ use crate::upstream::AnswerBody;
 pub struct Body {
     content: Content,
     record: Option<Rc<Record>>,
+    unread: Option<Incoming>,
 }
 
 #[derive(Debug)]
@@ -26,12 +29,12 @@ enum Content {
 impl Body {
     /// The gateway's own bytes.
     pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
-        Self { content: Content::Own(bytes.into()), record: None }
+        Self { content: Content::Own(bytes.into()), record: None, unread: None }
     }
 
     /// An upstream's stream.
     pub(crate) fn upstream(body: AnswerBody) -> Self {
-        Self { content: Content::Upstream(Box::new(body)), record: None }
+        Self { content: Content::Upstream(Box::new(body)), record: None, unread: None }
     }
 
     /// Empties the gateway's own bytes and says how many there were; an upstream's stream is left alone.
@@ -45,6 +48,18 @@ impl Body {
     /// Counts what is sent in `record` from here on.
     pub(crate) fn recorded(self, record: Rc<Record>) -> Self {
         Self { record: Some(record), ..self }
+    }
+
+    /// Keeps what nobody read of the request, unless its client still waits to be asked for it (RFC 9110, section 10.1.1).
+    pub(crate) fn before(self, request: Request<Option<Incoming>>) -> Self {
+        let waits = request.headers().contains_key(EXPECT);
+        let unread = request.into_body().filter(|body| !waits && !body.is_end_stream());
+        Self { unread, ..self }
+    }
+
+    /// The request's body, where this answers before it was read.
+    pub(crate) fn take_unread(&mut self) -> Option<Incoming> {
+        self.unread.take()
     }
 }
 

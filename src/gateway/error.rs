@@ -47,8 +47,8 @@ pub(crate) enum Refusal {
     UnknownExpectation,
     /// The TLS server name and the host disagree about the rules.
     Misdirected,
-    /// A method that no proxy of this kind carries.
-    NotImplemented,
+    /// A method or a coding that no proxy of this kind carries; the text says which.
+    NotImplemented(&'static str),
     /// The client broke off its own body.
     BodyBroken,
     /// More logins than can be checked.
@@ -81,7 +81,7 @@ impl Refusal {
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
+            Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::LoginBusy | Self::SessionsFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreachable | Self::BrokenAnswer | Self::BadSwitch => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -91,7 +91,7 @@ impl Refusal {
     /// What the client is told.
     pub(crate) fn info(&self) -> &'static str {
         match self {
-            Self::Ambiguous(info) | Self::BadLogin(info) => info,
+            Self::Ambiguous(info) | Self::BadLogin(info) | Self::NotImplemented(info) => info,
             Self::NameRequired => "User name is required",
             Self::InvalidCredentials => "Invalid credentials",
             Self::UnknownUser => "User not found",
@@ -106,7 +106,6 @@ impl Refusal {
             Self::NotJson => "The content type must be application/json",
             Self::UnknownExpectation => "Only 100-continue can be expected",
             Self::Misdirected => "The TLS server name and the host disagree",
-            Self::NotImplemented => "Method not implemented",
             Self::BodyBroken => "The request body broke off",
             Self::LoginBusy => "Too many logins at once",
             Self::SessionsFull => "Too many sessions",
@@ -136,7 +135,7 @@ impl Refusal {
             Self::NotJson => "not_json",
             Self::UnknownExpectation => "unknown_expectation",
             Self::Misdirected => "misdirected",
-            Self::NotImplemented => "not_implemented",
+            Self::NotImplemented(_) => "not_implemented",
             Self::BodyBroken => "body_broken",
             Self::LoginBusy => "login_busy",
             Self::SessionsFull => "sessions_full",

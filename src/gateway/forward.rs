@@ -36,12 +36,13 @@ impl Worker {
     pub(crate) async fn forward(
         &self,
         going: Going<'_>,
-        mut request: Request<Incoming>,
+        request: &mut Request<Option<Incoming>>,
     ) -> Result<Response<Body>, Refusal> {
         self.check_expectations(request.headers())?;
-        let handshake = upgrade::requested(&mut request)?;
-        let (mut head, incoming) = request.into_parts();
-        head.uri = outbound_uri(&head.uri, &going)?;
+        let handshake = upgrade::requested(request)?;
+        let uri = outbound_uri(request.uri(), &going)?;
+        let (mut head, incoming) = std::mem::take(request).into_parts();
+        head.uri = uri;
         head.version = Version::HTTP_11;
         head.extensions.clear();
         let body = self.request_body(&going, &head.headers, incoming);
@@ -75,10 +76,8 @@ impl Worker {
         }
     }
 
-    fn request_body(&self, going: &Going<'_>, headers: &HeaderMap, incoming: Incoming) -> RequestBody {
-        if incoming.is_end_stream() {
-            return RequestBody::EMPTY;
-        }
+    fn request_body(&self, going: &Going<'_>, headers: &HeaderMap, incoming: Option<Incoming>) -> RequestBody {
+        let Some(incoming) = incoming.filter(|incoming| !incoming.is_end_stream()) else { return RequestBody::EMPTY };
         let progress = Rc::new(Progress::default());
         going.record.streams(&progress);
         let limits = &self.gateway.limits;

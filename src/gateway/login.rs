@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -30,10 +30,9 @@ impl Gateway {
     pub(crate) async fn login(
         &self,
         record: &Rc<Record>,
-        headers: &HeaderMap,
-        body: Incoming,
+        request: &mut Request<Option<Incoming>>,
     ) -> Result<Response<Body>, Refusal> {
-        let bytes = read_login(headers, body, self.limits.header_timeout).await?;
+        let bytes = read_login(request, self.limits.header_timeout).await?;
         let login = Login::parse(&bytes)?;
         drop(bytes);
         let principal = self.directories.verify(&login.username, Password::new(login.password)).await?;
@@ -63,7 +62,8 @@ impl Gateway {
     }
 }
 
-async fn read_login(headers: &HeaderMap, body: Incoming, patience: Duration) -> Result<BytesMut, Refusal> {
+async fn read_login(request: &mut Request<Option<Incoming>>, patience: Duration) -> Result<BytesMut, Refusal> {
+    let headers = request.headers();
     if !is_json(headers) {
         return Err(Refusal::NotJson);
     }
@@ -72,8 +72,8 @@ async fn read_login(headers: &HeaderMap, body: Incoming, patience: Duration) -> 
         return Err(Refusal::BodyTooLarge);
     }
     let read = async {
-        let mut body = body;
         let mut bytes = BytesMut::new();
+        let Some(body) = request.body_mut() else { return Ok(bytes) };
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| Refusal::BodyBroken)?.into_data() else { continue };
             if bytes.len() + data.len() > LOGIN_BYTES {

@@ -8,6 +8,7 @@ mod cors;
 mod credentials;
 mod error;
 mod forward;
+mod framing;
 mod identity;
 mod login;
 mod peer;
@@ -43,7 +44,8 @@ impl Worker {
         let record = Record::begin(&self, peer, &request);
         let origin = request.headers().get(ORIGIN).cloned();
         let is_head = *request.method() == Method::HEAD;
-        let mut response = self.answer(&record, request).await.unwrap_or_else(|refusal| {
+        let mut request = request.map(Some);
+        let mut response = self.answer(&record, &mut request).await.unwrap_or_else(|refusal| {
             record.refused(&refusal);
             refusal.into_response()
         });
@@ -55,24 +57,26 @@ impl Worker {
         if is_head {
             error::cut_content(&mut response);
         }
-        response.map(|body| body.recorded(record))
+        response.map(|body| body.recorded(record).before(request))
     }
 
-    async fn answer(&self, record: &Rc<Record>, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+    /// Takes the body out of the request where somebody wants to read it.
+    async fn answer(
+        &self,
+        record: &Rc<Record>,
+        request: &mut Request<Option<Incoming>>,
+    ) -> Result<Response<Body>, Refusal> {
         let gateway = &*self.gateway;
-        let authority = unambiguous(record, &request)?;
-        if let Some(preflight) = gateway.cors.as_ref().and_then(|cors| cors.preflight(&request)) {
+        let authority = unambiguous(record, request)?;
+        if let Some(preflight) = gateway.cors.as_ref().and_then(|cors| cors.preflight(request)) {
             return Ok(preflight);
         }
-        match gateway.rule(record, authority.as_ref(), &request)? {
-            Action::Login => {
-                let (head, body) = request.into_parts();
-                gateway.login(record, &head.headers, body).await
-            }
+        match gateway.rule(record, authority.as_ref(), request)? {
+            Action::Login => gateway.login(record, request).await,
             Action::Logout => gateway.logout(record, request.headers()),
             Action::Deny => Err(Refusal::Forbidden),
             Action::Forward(route) => {
-                let (admission, presented) = gateway.admit(route, &request)?;
+                let (admission, presented) = gateway.admit(route, request)?;
                 if let Some(session) = admission.session() {
                     record.admitted(session);
                 }
@@ -86,8 +90,9 @@ impl Worker {
 fn unambiguous<B>(record: &Record, request: &Request<B>) -> Result<Option<Authority>, Refusal> {
     let held_fragment = record.peer.take_fragment();
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
-        return Err(Refusal::NotImplemented);
+        return Err(Refusal::NotImplemented("Method not implemented"));
     }
+    framing::judge(request.headers())?;
     let authority = authority::judge(request.version(), request.uri(), request.headers())?;
     if held_fragment {
         return Err(Refusal::Ambiguous("The target holds a fragment"));

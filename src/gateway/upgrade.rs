@@ -21,7 +21,7 @@ pub(crate) struct Handshake {
 /// # Errors
 /// [`Refusal::Ambiguous`] for a handshake with another method, version or key than the standard asks for, or with a body, which
 /// would go upstream before the 101.
-pub(crate) fn requested<B: Body>(request: &mut Request<B>) -> Result<Option<Handshake>, Refusal> {
+pub(crate) fn requested<B: Body>(request: &mut Request<Option<B>>) -> Result<Option<Handshake>, Refusal> {
     let headers = request.headers();
     if request.version() != Version::HTTP_11
         || !holds(headers, &CONNECTION, b"upgrade")
@@ -37,7 +37,7 @@ pub(crate) fn requested<B: Body>(request: &mut Request<B>) -> Result<Option<Hand
     let (Some(key), Some(b"13"), &Method::GET) = (key, only(SEC_WEBSOCKET_VERSION), request.method()) else {
         return Err(Refusal::Ambiguous("The WebSocket handshake is malformed"));
     };
-    if !request.body().is_end_stream() {
+    if request.body().as_ref().is_some_and(|body| !body.is_end_stream()) {
         return Err(Refusal::Ambiguous("A WebSocket handshake has no body"));
     }
     let accept = websocket::accept(key);

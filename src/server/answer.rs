@@ -5,9 +5,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::activity::Exchange;
+use super::linger::linger;
 use super::streams::Reading;
 use crate::gateway::Body;
 
@@ -15,13 +16,22 @@ use crate::gateway::Body;
 #[derive(Debug)]
 pub(crate) struct Answer {
     body: Body,
-    _exchange: Exchange,
+    exchange: Option<Exchange>,
+    unread: Option<Incoming>,
     reading: Option<Rc<Reading>>,
 }
 
 impl Answer {
-    pub(crate) fn new(body: Body, exchange: Exchange, reading: Option<Rc<Reading>>) -> Self {
-        Self { body, _exchange: exchange, reading }
+    pub(crate) fn new(mut body: Body, exchange: Exchange, reading: Option<Rc<Reading>>) -> Self {
+        Self { unread: body.take_unread(), body, exchange: Some(exchange), reading }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let (Some(unread), Some(exchange)) = (self.unread.take(), self.exchange.take()) {
+            tokio::task::spawn_local(linger(unread, exchange));
+        }
     }
 }
 

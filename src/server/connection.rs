@@ -24,8 +24,8 @@ use super::streams::{Reading, Streams};
 use crate::config::Limits;
 use crate::gateway::{Peer, Seat, Worker};
 
-/// Bytes that wait for the socket before writes wait too.
-const TLS_BUFFER: usize = 64 * 1024;
+/// Bytes that wait for the socket, or between it and a body, before whoever writes more waits too.
+const BUFFER: usize = 64 * 1024;
 
 /// A connection that was accepted, on its way to a worker.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Serving {
         let mut stream = timeout(self.limits.handshake_timeout, accept).await.map_err(|_| Ended::SlowHandshake)??;
         let activity = Activity::new();
         let session = stream.get_mut().1;
-        session.set_buffer_limit(Some(TLS_BUFFER));
+        session.set_buffer_limit(Some(BUFFER));
         let speaks_http2 = session.alpn_protocol() == Some(b"h2");
         let sni = session.server_name().map(Box::from);
         let peer = Peer { address, tls: true, sni, fragment: activity.fragment.clone(), seat: Some(seat) };
@@ -87,6 +87,7 @@ impl Serving {
         let connection = http1::Builder::new()
             .header_read_timeout(None)
             .max_header_size(self.limits.header_bytes)
+            .max_buf_size(self.limits.header_bytes.max(BUFFER))
             .serve_connection(io, service)
             .with_upgrades();
         drive(connection, &activity, &self.limits, &self.closing).await
@@ -105,6 +106,7 @@ impl Serving {
         });
         let connection = http2::Builder::new(streams)
             .max_concurrent_streams(self.limits.streams)
+            .max_send_buf_size(BUFFER)
             .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX))
             .serve_connection(io, service);
         drive(connection, &activity, &self.limits, &self.closing).await

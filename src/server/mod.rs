@@ -6,6 +6,7 @@ mod connection;
 mod descriptors;
 mod drain;
 mod drive;
+mod linger;
 mod listener;
 mod stream;
 mod streams;

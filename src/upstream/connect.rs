@@ -16,6 +16,9 @@ use tokio::net::TcpStream;
 use super::body::RequestBody;
 use crate::config::{Host, ServerAddress};
 
+/// The most that one connection holds of an answer that its client has not taken yet, and so of an answer's head.
+const BUFFER: usize = 64 * 1024;
+
 /// An open connection to a server.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -35,7 +38,8 @@ impl Connection {
         stream.set_nodelay(true)?;
         let heard = Arc::new(AtomicBool::new(false));
         let io = TokioIo::new(Listening { stream, heard: heard.clone() });
-        let (sender, driver) = http1::handshake(io).await.map_err(io::Error::other)?;
+        let (sender, driver) =
+            http1::Builder::new().max_buf_size(BUFFER).handshake(io).await.map_err(io::Error::other)?;
         tokio::task::spawn_local(async move {
             if let Err(error) = driver.with_upgrades().await {
                 tracing::debug!(%error, "upstream connection ended");

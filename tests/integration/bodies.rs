@@ -2,10 +2,9 @@
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Frame;
+use http_body_util::BodyExt;
 
-use crate::harness::{Connection, Gateway, Pair, Reply, USER, Upstream, chunked, within};
+use crate::harness::{Connection, Gateway, Pair, Reply, USER, Upstream, body_by_hand, chunked, within};
 
 #[tokio::test]
 async fn a_length_beside_chunks_gives_one_whole_answer_with_one_framing() {
@@ -331,15 +330,6 @@ async fn is_cut(connection: &mut Connection, chunked: bool) -> bool {
             Ok(_) => {}
         }
     }
-}
-
-fn body_by_hand() -> (tokio::sync::mpsc::UnboundedSender<Bytes>, crate::harness::H2Body) {
-    let (send, receive) = tokio::sync::mpsc::unbounded_channel();
-    let frames = futures_util::stream::unfold(receive, |mut receive| async move {
-        let data = receive.recv().await?;
-        Some((Ok(Frame::data(data)), receive))
-    });
-    (send, StreamBody::new(frames).boxed_unsync())
 }
 
 fn get(target: &str, pair: &Pair, lines: &str) -> String {

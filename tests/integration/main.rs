@@ -7,6 +7,7 @@ mod contract;
 mod cors;
 mod credentials;
 mod drain;
+mod early;
 mod harness;
 mod headers;
 mod limits;

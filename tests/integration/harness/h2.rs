@@ -6,8 +6,8 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
@@ -76,6 +76,16 @@ impl H2 {
 /// A body that is known at once.
 pub(crate) fn body(text: impl Into<Bytes>) -> H2Body {
     Full::new(text.into()).boxed_unsync()
+}
+
+/// A body that the test sends piece by piece; it ends when the sender is dropped.
+pub(crate) fn body_by_hand() -> (tokio::sync::mpsc::UnboundedSender<Bytes>, H2Body) {
+    let (send, receive) = tokio::sync::mpsc::unbounded_channel();
+    let frames = futures_util::stream::unfold(receive, |mut receive| async move {
+        let data = receive.recv().await?;
+        Some((Ok(Frame::data(data)), receive))
+    });
+    (send, StreamBody::new(frames).boxed_unsync())
 }
 
 /// Reads an answer to its end.

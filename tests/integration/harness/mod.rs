@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub(crate) use client::{Answer, Connection, Pair};
 pub(crate) use gateway::{ADMIN, Gateway, ROOT, SECRET, USER, User};
-pub(crate) use h2::{H2, H2Body, body, whole};
+pub(crate) use h2::{H2, body, body_by_hand, whole};
 pub(crate) use message::{Fields, chunked};
 pub(crate) use upstream::{Recorded, Reply, Upstream};
 pub(crate) use websocket::{Frame, WebSocket, upgrade};
