@@ -10,7 +10,7 @@ use super::problem::Located;
 use super::routes::routes;
 use super::section::Section;
 use super::sessions::{directories, login, sessions};
-use super::settings::{AccessLog, Config, Health, Limits, Log, LogFormat, Server, Tokens};
+use super::settings::{AccessLog, Config, ForwardedPolicy, Health, Limits, Log, LogFormat, Server, Tokens};
 use super::tree::Table;
 use super::upstreams::upstreams;
 use super::value::{cores, duration, optional_duration, optional_size, positive_duration, quoted, size};
@@ -44,6 +44,11 @@ fn server(section: &mut Section<'_>) -> Server {
     Server {
         workers: section.threads_or("workers", cores()),
         trusted_proxies: section.list_or("trusted_proxies", Vec::new(), network),
+        forwarded: section.choice_or(
+            "forwarded",
+            ForwardedPolicy::Replace,
+            &[("replace", ForwardedPolicy::Replace), ("append", ForwardedPolicy::Append)],
+        ),
         drain_delay: section.parsed_or("drain_delay", Duration::ZERO, duration),
         drain_timeout: section.parsed_or("drain_timeout", Duration::from_secs(20), duration),
     }
@@ -155,6 +160,8 @@ mod tests {
             "[server]\nworkers = 0",
             "[server]\nworkers = \"four\"",
             "[server]\ntrusted_proxies = []",
+            "[server]\nforwarded = \"prepend\"",
+            "[server]\nforwarded = true",
             "[server]\ndrain_delay = 5",
             "[limits]\nconnections = 0",
             "[limits]\nconnections = -1",

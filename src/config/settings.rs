@@ -88,10 +88,21 @@ pub struct Server {
     pub workers: NonZeroUsize,
     /// Peers whose `X-Forwarded-*` are believed; empty: nobody.
     pub trusted_proxies: Vec<IpNet>,
+    /// What upstreams are told in `X-Forwarded-For`.
+    pub forwarded: ForwardedPolicy,
     /// How long readiness fails while connections are still accepted.
     pub drain_delay: Duration,
     /// How long exchanges under way may take after that.
     pub drain_timeout: Duration,
+}
+
+/// What upstreams are told in `X-Forwarded-For`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardedPolicy {
+    /// The client's address alone.
+    Replace,
+    /// The client's address, then each trusted proxy's that the request came through.
+    Append,
 }
 
 /// Bounds on what a client may take. Times are per phase, never for a whole exchange.

@@ -9,7 +9,7 @@ use super::cors::Cors;
 use super::identity::Identity;
 use super::routes::{Routes, Upstreams};
 use crate::auth::{Ring, Sessions};
-use crate::config::{Config, Limits, Problems, RoleNumbering};
+use crate::config::{Config, ForwardedPolicy, Limits, Problems, RoleNumbering};
 use crate::directory::Directories;
 use crate::telemetry::access_log::AccessLog;
 use crate::upstream::Upstream;
@@ -27,6 +27,7 @@ pub struct Gateway {
     pub(crate) limits: Limits,
     pub(crate) role_numbering: RoleNumbering,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) forwarded: ForwardedPolicy,
     pub(crate) access_log: AccessLog,
     pub(crate) log_query: bool,
 }
@@ -57,6 +58,7 @@ impl Gateway {
             limits: config.limits.clone(),
             role_numbering: config.login.role_numbering,
             trusted_proxies: config.server.trusted_proxies.clone(),
+            forwarded: config.server.forwarded,
             access_log: AccessLog::silent(),
             log_query: config.log.query,
         })

@@ -1,11 +1,14 @@
-//! Where a request really comes from: the peer, or what a trusted proxy says of the client behind it.
+//! Where a request really comes from: the peer, or what trusted proxies say of the client behind them. Nobody else is believed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
+use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use super::Peer;
+use super::forwarded::{self, Element};
+use crate::config::ForwardedPolicy;
 use crate::upstream::headers::list;
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -13,97 +16,233 @@ pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forw
 pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The right-most address that is not a trusted proxy; nobody but trusted proxies is believed.
-pub(crate) fn address(peer: &Peer, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
-    let mut client = peer.address.ip().to_canonical();
-    if !is_trusted(client, proxies) {
-        return client;
+/// Who sent a request.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// The right-most address that is not a trusted proxy's.
+    pub(crate) address: IpAddr,
+    /// The trusted proxies that it came through, the nearest first; empty where the peer is the client.
+    pub(crate) proxies: Vec<IpAddr>,
+    /// The scheme that the client spoke: `https` or `http`.
+    pub(crate) scheme: &'static str,
+    /// A trusted proxy's own request id, if it is one: `[A-Za-z0-9._-]{1,128}`.
+    pub(crate) request_id: Option<HeaderValue>,
+    /// Why the proxies can't be believed although they are trusted. Then the client is not known.
+    pub(crate) doubt: Option<&'static str>,
+}
+
+impl Client {
+    /// What the peer, and the headers where it is a trusted proxy, say.
+    pub(crate) fn of(peer: &Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
+        let (address, scheme) = (peer.address.ip().to_canonical(), if peer.tls { "https" } else { "http" });
+        let mut client = Self { address, proxies: Vec::new(), scheme, request_id: None, doubt: None };
+        if is_trusted(address, trusted) {
+            client.request_id = request_id(headers);
+            client.doubt = client.believe(headers, trusted).err();
+        }
+        client
     }
-    let forwarded: Vec<&[u8]> = list(headers, &X_FORWARDED_FOR).collect();
-    for entry in forwarded.into_iter().rev() {
-        let Some(named) = parse(entry) else { break };
-        client = named;
-        if !is_trusted(client, proxies) {
+
+    /// What an upstream is told in `X-Forwarded-For`: the client, or the client and its proxies, the nearest last.
+    pub(crate) fn forwarded_for(&self, policy: ForwardedPolicy) -> HeaderValue {
+        let mut told = self.address.to_string();
+        if policy == ForwardedPolicy::Append {
+            self.proxies.iter().rev().for_each(|proxy| told += &format!(", {proxy}"));
+        }
+        HeaderValue::from_str(&told).unwrap_or(HeaderValue::from_static("unknown"))
+    }
+
+    /// Takes over what both families of headers say. Most proxies write one of them and let the other pass as the client sent
+    /// it, so that neither is better than the other where they disagree.
+    fn believe(&mut self, headers: &HeaderMap, trusted: &[IpNet]) -> Result<(), &'static str> {
+        let (old, new) = (x_forwarded(self.address, headers, trusted), forwarded(self.address, headers, trusted)?);
+        let disagree = |_| "Forwarded and X-Forwarded-* disagree";
+        let trail = one_of(old.trail, new.trail).map_err(disagree)?;
+        let scheme = one_of(old.scheme, new.scheme).map_err(disagree)?;
+        if let Some(mut trail) = trail {
+            self.address = trail.pop().unwrap_or(self.address);
+            self.proxies = trail;
+        }
+        self.scheme = scheme.unwrap_or(self.scheme);
+        Ok(())
+    }
+}
+
+/// What one family of headers says; absent what it does not mention.
+struct Told {
+    /// From the peer to the client.
+    trail: Option<Vec<IpAddr>>,
+    scheme: Option<&'static str>,
+}
+
+fn x_forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Told {
+    let nodes: Vec<_> = list(headers, &X_FORWARDED_FOR).map(|entry| forwarded::node(text(entry))).collect();
+    let (trail, hops) = follow(peer, nodes.iter().rev().copied(), trusted);
+    // Each proxy appends to both headers, or the first writes the scheme alone.
+    let schemes: Vec<_> = list(headers, &X_FORWARDED_PROTO).collect();
+    let told = schemes.iter().rev().take(hops.max(1)).next_back();
+    Told { trail: (!nodes.is_empty()).then_some(trail), scheme: told.and_then(|told| scheme(text(told))) }
+}
+
+fn forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Result<Told, &'static str> {
+    let mut elements: Vec<Element<'_>> = Vec::new();
+    for line in headers.get_all(FORWARDED) {
+        elements.extend(forwarded::elements(line.as_bytes()).ok_or("The Forwarded header is malformed")?);
+    }
+    let named = || elements.iter().rev().filter(|element| element.node.is_some());
+    let (trail, hops) = follow(peer, named().map(|element| forwarded::node(element.node?)), trusted);
+    let scheme_of = |element: &Element<'_>| scheme(element.proto?);
+    Ok(match hops {
+        0 => Told { trail: None, scheme: elements.last().and_then(scheme_of) },
+        _ => Told { trail: Some(trail), scheme: named().take(hops).filter_map(scheme_of).last() },
+    })
+}
+
+/// Goes from the peer towards the client as long as trusted proxies name who is behind them; also says how many were asked.
+fn follow(peer: IpAddr, nodes: impl Iterator<Item = Option<IpAddr>>, trusted: &[IpNet]) -> (Vec<IpAddr>, usize) {
+    let (mut trail, mut hops) = (vec![peer], 0);
+    for node in nodes {
+        hops += 1;
+        let Some(named) = node else { break };
+        trail.push(named);
+        if !is_trusted(named, trusted) {
             break;
         }
     }
-    client
+    (trail, hops)
 }
 
-/// The scheme the client spoke: the listener's, unless a trusted proxy says otherwise.
-pub(crate) fn scheme(peer: &Peer, headers: &HeaderMap, proxies: &[IpNet]) -> HeaderValue {
-    let own = if peer.tls { "https" } else { "http" };
-    let told = headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes);
-    match told.filter(|_| is_trusted(peer.address.ip().to_canonical(), proxies)) {
-        Some(b"https") => HeaderValue::from_static("https"),
-        Some(b"http") => HeaderValue::from_static("http"),
-        _ => HeaderValue::from_static(own),
+fn one_of<T: PartialEq>(one: Option<T>, other: Option<T>) -> Result<Option<T>, ()> {
+    match (one, other) {
+        (Some(one), Some(other)) if one != other => Err(()),
+        (one, other) => Ok(one.or(other)),
     }
 }
 
-/// A trusted proxy's own request id, if it is one: `[A-Za-z0-9._-]{1,128}`.
-pub(crate) fn request_id(peer: &Peer, headers: &HeaderMap, proxies: &[IpNet]) -> Option<HeaderValue> {
-    if proxies.is_empty() || !is_trusted(peer.address.ip().to_canonical(), proxies) {
-        return None;
-    }
-    let id = headers.get(X_REQUEST_ID)?;
+fn scheme(text: &str) -> Option<&'static str> {
+    // Some proxies tell a WebSocket by its own scheme.
+    let known = [("https", "https"), ("http", "http"), ("wss", "https"), ("ws", "http")];
+    known.iter().find(|(spoken, _)| text.eq_ignore_ascii_case(spoken)).map(|(_, meant)| *meant)
+}
+
+fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut lines = headers.get_all(X_REQUEST_ID).iter();
+    let (Some(id), None) = (lines.next(), lines.next()) else { return None };
     let allowed = |b: &u8| b.is_ascii_alphanumeric() || b"._-".contains(b);
     ((1..=128).contains(&id.len()) && id.as_bytes().iter().all(allowed)).then(|| id.clone())
 }
 
-fn is_trusted(address: IpAddr, proxies: &[IpNet]) -> bool {
-    proxies.iter().any(|network| network.contains(&address))
+fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|network| network.contains(&address))
 }
 
-fn parse(entry: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(entry).ok()?;
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    let address = bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()))?;
-    Some(IpAddr::to_canonical(&address))
+fn text(entry: &[u8]) -> &str {
+    std::str::from_utf8(entry).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn from(peer: &str, forwarded: &[&str], proxies: &[&str]) -> String {
+    fn client(peer: &str, lines: &[(&'static str, &str)], trusted: &[&str]) -> Client {
         let mut headers = HeaderMap::new();
-        for line in forwarded {
-            headers.append(X_FORWARDED_FOR, line.parse().unwrap());
+        for (name, value) in lines {
+            headers.append(HeaderName::from_static(name), value.parse().unwrap());
         }
-        let proxies: Vec<IpNet> = proxies.iter().map(|p| p.parse().unwrap()).collect();
-        address(&Peer::test(peer), &headers, &proxies).to_string()
+        let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        Client::of(&Peer::test(peer), &headers, &trusted)
+    }
+
+    fn trail(client: &Client) -> String {
+        client.forwarded_for(ForwardedPolicy::Append).to_str().unwrap().to_owned()
+    }
+
+    const FOR: &str = "x-forwarded-for";
+    const PROTO: &str = "x-forwarded-proto";
+
+    fn behind_proxy(lines: &[(&'static str, &str)]) -> Result<String, &'static str> {
+        let client = client("10.0.0.1:1", lines, &["10.0.0.0/8"]);
+        client.doubt.map_or_else(|| Ok(format!("{} {}", client.scheme, trail(&client))), Err)
     }
 
     #[test]
     fn nobody_is_believed_unless_trusted() {
-        assert_eq!(from("10.0.0.1:1", &["1.1.1.1"], &[]), "10.0.0.1");
-        assert_eq!(from("9.9.9.9:1", &["1.1.1.1"], &["10.0.0.0/8"]), "9.9.9.9");
+        let lines = [(FOR, "1.1.1.1"), ("forwarded", "for=2.2.2.2;proto=http"), (PROTO, "http"), ("x-request-id", "a")];
+        for (peer, trusted) in [("10.0.0.1:1", &[][..]), ("9.9.9.9:1", &["10.0.0.0/8"])] {
+            let client = client(peer, &lines, trusted);
+            assert_eq!((trail(&client), client.scheme), (peer.replace(":1", ""), "https"));
+            assert!(client.request_id.is_none() && client.doubt.is_none());
+        }
     }
 
     #[test]
     fn the_right_most_untrusted_address_is_the_client() {
-        let trusted = ["10.0.0.0/8"];
-        assert_eq!(from("10.0.0.1:1", &["6.6.6.6, 1.1.1.1, 10.0.0.2"], &trusted), "1.1.1.1");
-        assert_eq!(from("10.0.0.1:1", &["6.6.6.6", "1.1.1.1:80"], &trusted), "1.1.1.1");
-        assert_eq!(from("10.0.0.1:1", &["10.0.0.3"], &trusted), "10.0.0.3");
-        assert_eq!(from("[::ffff:10.0.0.1]:1", &["[2001:db8::1]"], &trusted), "2001:db8::1");
+        let told = |lines: &[&str]| behind_proxy(&lines.iter().map(|line| (FOR, *line)).collect::<Vec<_>>()).unwrap();
+        assert_eq!(told(&["6.6.6.6, 1.1.1.1, 10.0.0.2"]), "https 1.1.1.1, 10.0.0.2, 10.0.0.1");
+        assert_eq!(told(&["6.6.6.6", "1.1.1.1:80"]), "https 1.1.1.1, 10.0.0.1");
+        assert_eq!(told(&["10.0.0.3"]), "https 10.0.0.3, 10.0.0.1");
+        let mapped = client("[::ffff:10.0.0.1]:1", &[(FOR, "[2001:db8::1]")], &["10.0.0.0/8"]);
+        assert_eq!(trail(&mapped), "2001:db8::1, 10.0.0.1");
+        assert_eq!(mapped.forwarded_for(ForwardedPolicy::Replace), "2001:db8::1");
     }
 
     #[test]
-    fn nonsense_stops_the_search() {
-        assert_eq!(from("10.0.0.1:1", &["1.1.1.1, unknown"], &["10.0.0.0/8"]), "10.0.0.1");
+    fn who_is_not_named_is_not_known() {
+        for unnamed in ["1.1.1.1, unknown", "1.1.1.1, _hidden", "1.1.1.1, nonsense"] {
+            assert_eq!(behind_proxy(&[(FOR, unnamed)]).unwrap(), "https 10.0.0.1");
+            let forwarded = format!("for={}", unnamed.replace(' ', "for="));
+            assert_eq!(behind_proxy(&[("forwarded", &forwarded)]).unwrap(), "https 10.0.0.1");
+        }
     }
 
     #[test]
-    fn request_ids_are_taken_from_trusted_proxies_only() {
-        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
-        let id = |peer: &str, id: &str, proxies: &[IpNet]| {
-            let headers = HeaderMap::from_iter([(X_REQUEST_ID, id.parse().unwrap())]);
-            request_id(&Peer::test(peer), &headers, proxies).is_some()
+    fn forwarded_says_the_same() {
+        let told = |line: &str| behind_proxy(&[("forwarded", line)]);
+        assert_eq!(told("for=6.6.6.6;proto=https, for=1.1.1.1;proto=http").unwrap(), "http 1.1.1.1, 10.0.0.1");
+        assert_eq!(
+            told("for=1.1.1.1;proto=http, for=\"10.0.0.2:80\";proto=https").unwrap(),
+            "http 1.1.1.1, 10.0.0.2, 10.0.0.1"
+        );
+        assert_eq!(told("for=\"[2001:db8::1]:4711\"").unwrap(), "https 2001:db8::1, 10.0.0.1");
+        assert_eq!(told("proto=http").unwrap(), "http 10.0.0.1");
+        assert_eq!(told("for=1.1.1.1, for=\"2.2.2.2").unwrap_err(), "The Forwarded header is malformed");
+    }
+
+    #[test]
+    fn two_families_that_disagree_are_not_believed() {
+        let both = |old: &str, new: &str| behind_proxy(&[(FOR, old), ("forwarded", new), (PROTO, "http")]);
+        assert_eq!(both("1.1.1.1", "for=1.1.1.1;proto=http").unwrap(), "http 1.1.1.1, 10.0.0.1");
+        assert_eq!(both("1.1.1.1", "host=a").unwrap(), "http 1.1.1.1, 10.0.0.1");
+        for other in ["for=2.2.2.2", "for=unknown", "for=1.1.1.1;proto=https"] {
+            assert_eq!(both("1.1.1.1", other).unwrap_err(), "Forwarded and X-Forwarded-* disagree", "{other}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_is_the_one_the_client_spoke() {
+        let told = |nodes: &str, schemes: &str| {
+            let told = behind_proxy(&[(FOR, nodes), (PROTO, schemes)]).unwrap();
+            told.split(' ').next().unwrap().to_owned()
         };
-        assert!(id("10.0.0.1:1", "a.B-9_", &trusted));
-        assert!(!id("9.0.0.1:1", "a", &trusted) && !id("10.0.0.1:1", "a b", &trusted) && !id("10.0.0.1:1", "a", &[]));
-        assert!(!id("10.0.0.1:1", &"a".repeat(129), &trusted));
+        assert_eq!(told("1.1.1.1, 10.0.0.2", "HTTP"), "http");
+        assert_eq!(told("1.1.1.1, 10.0.0.2", "http, https"), "http");
+        assert_eq!(told("1.1.1.1", "http, https"), "https");
+        assert_eq!(
+            (told("1.1.1.1", "ws"), told("1.1.1.1", "wss"), told("1.1.1.1", "ftp")),
+            ("http".into(), "https".into(), "https".into())
+        );
+    }
+
+    #[test]
+    fn request_ids_are_one_word() {
+        let id = |ids: &[&str]| {
+            let lines: Vec<_> = ids.iter().map(|id| ("x-request-id", *id)).collect();
+            client("10.0.0.1:1", &lines, &["10.0.0.0/8"]).request_id
+        };
+        assert_eq!(id(&["a.B-9_"]).unwrap(), "a.B-9_");
+        assert_eq!(id(&[&"a".repeat(128)]).unwrap(), "a".repeat(128).as_str());
+        for bad in [&["a b"][..], &[""], &["a", "a"], &["a/b"], &[&"a".repeat(129)]] {
+            assert_eq!(id(bad), None, "{bad:?}");
+        }
     }
 }

@@ -91,15 +91,13 @@ impl Worker {
 
     /// Strip, then inject: what a client sent under a reserved name never reaches an upstream.
     fn rewrite(&self, headers: &mut HeaderMap, going: &Going<'_>) {
-        let proxies = &self.gateway.trusted_proxies;
-        let scheme = client::scheme(&going.record.peer, headers, proxies);
         strip_hop_by_hop(headers);
         self.gateway.reserved.strip(headers);
         join_cookies(headers);
         redact_referer(headers);
-        let client_address = HeaderValue::from_str(&going.record.client.to_string());
-        headers.insert(client::X_FORWARDED_FOR, client_address.unwrap_or(HeaderValue::from_static("unknown")));
-        headers.insert(client::X_FORWARDED_PROTO, scheme);
+        let client = &going.record.client;
+        headers.insert(client::X_FORWARDED_FOR, client.forwarded_for(self.gateway.forwarded));
+        headers.insert(client::X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme));
         headers.insert(client::X_REQUEST_ID, going.record.request_id.clone());
         set_host(headers, going);
         if let Some(session) = going.admission.session() {

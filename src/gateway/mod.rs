@@ -8,6 +8,7 @@ mod cors;
 mod credentials;
 mod error;
 mod forward;
+mod forwarded;
 mod framing;
 mod identity;
 mod login;
@@ -89,6 +90,9 @@ impl Worker {
 /// The host a request is for, if the request means one thing only.
 fn unambiguous<B>(record: &Record, request: &Request<B>) -> Result<Option<Authority>, Refusal> {
     let held_fragment = record.peer.take_fragment();
+    if let Some(doubt) = record.client.doubt {
+        return Err(Refusal::Ambiguous(doubt));
+    }
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Refusal::NotImplemented("Method not implemented"));
     }

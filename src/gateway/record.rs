@@ -1,7 +1,6 @@
 //! What one request did, gathered as it goes and written as one access line when the last part of it is gone.
 
 use std::cell::{Cell, OnceCell};
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,9 +8,10 @@ use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use hyper::Request;
 use tokio::time::Instant;
 
+use super::client::Client;
 use super::credentials;
 use super::error::Refusal;
-use super::{Peer, Worker, client};
+use super::{Peer, Worker};
 use crate::auth::Session;
 use crate::telemetry::access_log::Line;
 use crate::upstream::{Passed, Progress, Server};
@@ -20,7 +20,7 @@ use crate::upstream::{Passed, Progress, Server};
 pub(crate) struct Record {
     worker: Rc<Worker>,
     pub(crate) peer: Rc<Peer>,
-    pub(crate) client: IpAddr,
+    pub(crate) client: Client,
     pub(crate) request_id: HeaderValue,
     started: Instant,
     method: Method,
@@ -42,10 +42,10 @@ pub(crate) struct Record {
 impl Record {
     /// Begins at the head of a request.
     pub(crate) fn begin<B>(worker: &Rc<Worker>, peer: Rc<Peer>, request: &Request<B>) -> Rc<Self> {
-        let proxies = &worker.gateway.trusted_proxies;
+        let mut client = Client::of(&peer, request.headers(), &worker.gateway.trusted_proxies);
         Rc::new(Self {
-            client: client::address(&peer, request.headers(), proxies),
-            request_id: client::request_id(&peer, request.headers(), proxies).unwrap_or_else(|| worker.next_id()),
+            request_id: client.request_id.take().unwrap_or_else(|| worker.next_id()),
+            client,
             worker: worker.clone(),
             peer,
             started: Instant::now(),
@@ -139,7 +139,7 @@ impl Drop for Record {
         let streamed = self.progress.get().map_or(0, |progress| progress.received.get());
         let query = self.query();
         self.worker.gateway.access_log.write(&Line {
-            peer: self.client,
+            peer: self.client.address,
             user,
             method: self.method.as_str(),
             path: self.uri.path(),

@@ -4,13 +4,14 @@ use http::HeaderValue;
 use http::header::{CONNECTION, EXPECT, HeaderMap, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 
 /// Names that speak for the client towards an upstream. An entry that ends in `-` stands for all names that begin so.
-const RESERVED: [&str; 15] = [
+const RESERVED: [&str; 20] = [
     "x-key",
     "x-access-token",
     "forwarded",
     "x-forwarded",
     "x-forwarded-",
     "x-real-ip",
+    "x-request-id",
     "x-original-",
     "x-rewrite-url",
     "x-http-method-override",
@@ -20,6 +21,36 @@ const RESERVED: [&str; 15] = [
     "x-webitel-domain",
     "x-webitel-role",
     "proxy",
+    "x-host",
+    "x-http-host-override",
+    "x-url-scheme",
+    "front-end-https",
+];
+
+/// Where products and frameworks look for the client's address beside the names above, whoever wrote it there.
+const CLIENT_ADDRESSES: [&str; 22] = [
+    "client-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "x-true-client-ip",
+    "x-cluster-client-ip",
+    "forwarded-for",
+    "remote-addr",
+    "x-remote-addr",
+    "x-remote-ip",
+    "x-originating-ip",
+    "x-proxyuser-ip",
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "cf-pseudo-ipv4",
+    "fastly-client-ip",
+    "fly-client-ip",
+    "appengine-user-ip",
+    "x-appengine-user-ip",
+    "x-azure-",
+    "x-envoy-external-address",
+    "proxy-client-ip",
+    "wl-proxy-client-ip",
 ];
 
 /// Reserved names beyond [`RESERVED`] that are always there whatever the configuration names.
@@ -43,26 +74,25 @@ const HOP_BY_HOP: [HeaderName; 10] = [
 /// The names that a client can never send through: the built-in ones and the configured identity names.
 #[derive(Clone, Debug)]
 pub struct Reserved {
-    names: Vec<Box<str>>,
-    first_letters: [bool; 256],
+    /// By first letter, so that most names are compared with few or none.
+    by_first: Vec<Vec<Box<str>>>,
 }
 
 impl Reserved {
     /// Adds `identity` to the built-in names.
     pub fn new<'a>(identity: impl IntoIterator<Item = &'a HeaderName>) -> Self {
-        let built_in = RESERVED.iter().chain(&RESERVED_DEFAULTS).map(|name| Box::from(*name));
-        let names: Vec<Box<str>> = built_in.chain(identity.into_iter().map(|name| name.as_str().into())).collect();
-        let mut first_letters = [false; 256];
-        for name in &names {
-            first_letters[usize::from(name.as_bytes()[0])] = true;
+        let mut by_first = vec![Vec::new(); 256];
+        let built_in = RESERVED.into_iter().chain(CLIENT_ADDRESSES).chain(RESERVED_DEFAULTS);
+        for name in built_in.chain(identity.into_iter().map(HeaderName::as_str)) {
+            by_first[usize::from(name.as_bytes()[0])].push(Box::from(name));
         }
-        Self { names, first_letters }
+        Self { by_first }
     }
 
     /// Whether `name` is reserved, spelt with `-`, `_` or `.`.
     pub fn holds(&self, name: &str) -> bool {
         let first = name.as_bytes().first().copied().unwrap_or_default();
-        self.first_letters[usize::from(first)] && self.names.iter().any(|reserved| means(name, reserved))
+        self.by_first[usize::from(first)].iter().any(|reserved| means(name, reserved))
     }
 
     /// Removes every reserved name.
@@ -165,10 +195,13 @@ mod tests {
             "X-Client-Identity",
             "X-Original-URL",
             "X-Rewrite-URL",
+            "True-Client-IP",
+            "CF_Connecting.IP",
+            "X-Azure-ClientIP",
         ] {
             assert!(reserved.holds(&name.to_ascii_lowercase()), "{name}");
         }
-        for name in ["x-keys", "xkey", "x-ke", "accept", "proxyx", "x-forwardedfor", "user-agent", ""] {
+        for name in ["x-keys", "xkey", "x-ke", "accept", "proxyx", "x-forwardedfor", "user-agent", "client-ips", ""] {
             assert!(!reserved.holds(name), "{name}");
         }
     }
@@ -213,7 +246,7 @@ mod tests {
         #[test]
         fn any_mix_of_case_and_separators_is_reserved(seed in proptest::collection::vec(0..3usize, 32)) {
             let reserved = Reserved::new([]);
-            for known in RESERVED.iter().chain(&RESERVED_DEFAULTS) {
+            for known in RESERVED.iter().chain(&CLIENT_ADDRESSES).chain(&RESERVED_DEFAULTS) {
                 let mixed: String = known.chars().zip(seed.iter().cycle())
                     .map(|(c, s)| if c == '-' { ['-', '_', '.'][*s] } else { c }).collect();
                 prop_assert!(reserved.holds(&mixed), "{}", mixed);

@@ -3,7 +3,7 @@
 use crate::harness::{ADMIN, Gateway, H2, Pair, ROOT, Recorded, USER, Upstream, User};
 
 /// Names that only the gateway may say.
-const RESERVED: [&str; 19] = [
+const RESERVED: [&str; 26] = [
     "x-webitel-user",
     "x-webitel-domain",
     "x-webitel-role",
@@ -23,6 +23,13 @@ const RESERVED: [&str; 19] = [
     "x-http-method",
     "x-method-override",
     "proxy",
+    "client-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "x-cluster-client-ip",
+    "cf-connecting-ip",
+    "x-azure-clientip",
+    "x-http-host-override",
 ];
 
 const FORGED: &str = "forged-by-the-client";
