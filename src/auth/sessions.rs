@@ -138,6 +138,11 @@ impl Sessions {
         if self.end(&session) { Ok(session) } else { Err(Rejected::Unknown) }
     }
 
+    /// Ends a session whose login turned out not to count.
+    pub fn withdraw(&self, issued: &Issued) {
+        self.end(&issued.session);
+    }
+
     /// Ends every session of a user, by canonical name; how many there were.
     pub fn revoke_user(&self, canonical_name: &str) -> usize {
         let held: Vec<_> = self.users.get(canonical_name).map_or_else(Vec::new, |held| held.iter().cloned().collect());

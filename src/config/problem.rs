@@ -44,6 +44,13 @@ pub struct Located<T> {
     pub place: Place,
 }
 
+/// By value: the same setting on another line is the same setting.
+impl<T: PartialEq> PartialEq for Located<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
 /// One thing that keeps the gateway from starting. Never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {

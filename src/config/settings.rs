@@ -13,7 +13,7 @@ use super::problem::Located;
 use crate::directory::Role;
 
 /// The whole configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where clients connect; at least one.
     pub listeners: Vec<Listener>,
@@ -46,7 +46,7 @@ pub struct Config {
 }
 
 /// One address that clients connect to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Listener {
     /// Address and port; `[::]` is dual stack; port 0 takes a free one.
     pub address: Located<SocketAddr>,
@@ -55,7 +55,7 @@ pub struct Listener {
 }
 
 /// TLS for all listeners that speak it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tls {
     /// Chosen by SNI, the first is the default; at least one.
     pub certificates: Vec<Certificate>,
@@ -64,7 +64,7 @@ pub struct Tls {
 }
 
 /// A certificate chain and its private key, both PEM files.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Certificate {
     /// Leaf first.
     pub chain: Located<PathBuf>,
@@ -82,7 +82,7 @@ pub enum TlsVersion {
 }
 
 /// The process as a whole.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Server {
     /// Threads that serve connections; `auto` is one per core of the cgroup.
     pub workers: NonZeroUsize,
@@ -106,7 +106,7 @@ pub enum ForwardedPolicy {
 }
 
 /// Bounds on what a client may take. Times are per phase, never for a whole exchange.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// Connections at once, all listeners together.
     pub connections: NonZeroUsize,
@@ -129,14 +129,14 @@ pub struct Limits {
 }
 
 /// The token secrets; the first signs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tokens {
     /// Files of raw bytes; at least one.
     pub secret_files: Vec<Located<PathBuf>>,
 }
 
 /// Bounds on sessions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sessions {
     /// From login to expiry.
     pub lifetime: Duration,
@@ -149,7 +149,7 @@ pub struct Sessions {
 }
 
 /// A users file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Directory {
     /// The file.
     pub path: Located<PathBuf>,
@@ -158,7 +158,7 @@ pub struct Directory {
 }
 
 /// How a login is handled.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Login {
     /// An unknown user is answered like a wrong password, and takes as long.
     pub hide_unknown_users: bool,
@@ -182,7 +182,7 @@ pub enum RoleNumbering {
 }
 
 /// Cross-origin answers (WHATWG Fetch, CORS protocol).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cors {
     /// Who may ask.
     pub origins: Origins,
@@ -204,7 +204,7 @@ pub enum Origins {
 }
 
 /// Names of the headers set for upstreams; always stripped from clients.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Identity {
     /// The canonical user name.
     pub user: HeaderName,
@@ -219,7 +219,7 @@ pub struct Identity {
 }
 
 /// The servers behind one name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Upstream {
     /// At least one.
     pub servers: Vec<Located<ServerAddress>>,
@@ -261,7 +261,7 @@ pub enum HostPolicy {
 }
 
 /// Which request goes where, and who may send it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Route {
     /// A prefix of whole segments, or the whole path where `exact`; starts with `/`.
     pub path: Located<String>,
@@ -301,14 +301,14 @@ pub enum Access {
 }
 
 /// The probes' listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Health {
     /// Address and port.
     pub listen: Located<SocketAddr>,
 }
 
 /// What is logged and where.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Log {
     /// The program's own messages: a level.
     pub level: tracing::Level,

@@ -5,6 +5,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 /// A password; zeroed when dropped.
+#[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
 impl Password {

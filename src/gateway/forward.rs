@@ -46,7 +46,7 @@ impl Worker {
         head.version = Version::HTTP_11;
         head.extensions.clear();
         let body = self.request_body(&going, &head.headers, incoming);
-        self.rewrite(&mut head.headers, &going);
+        going.rewrite(&mut head.headers);
         if handshake.is_some() {
             upgrade::ask(&mut head.headers);
         }
@@ -82,31 +82,7 @@ impl Worker {
         going.record.streams(&progress);
         let limits = &self.gateway.limits;
         let bounds = BodyBounds { bytes: limits.body_bytes, idle: limits.body_idle_timeout };
-        RequestBody::streaming(incoming, progress, bounds, self.trailers(headers))
-    }
-
-    fn trailers(&self, headers: &HeaderMap) -> TrailerRule {
-        TrailerRule { announced: announced_trailers(headers), reserved: self.gateway.reserved.clone() }
-    }
-
-    /// Strip, then inject: what a client sent under a reserved name never reaches an upstream.
-    fn rewrite(&self, headers: &mut HeaderMap, going: &Going<'_>) {
-        strip_hop_by_hop(headers);
-        self.gateway.reserved.strip(headers);
-        join_cookies(headers);
-        redact_referer(headers);
-        let client = &going.record.client;
-        headers.insert(client::X_FORWARDED_FOR, client.forwarded_for(self.gateway.forwarded));
-        headers.insert(client::X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme));
-        headers.insert(client::X_REQUEST_ID, going.record.request_id.clone());
-        set_host(headers, going);
-        if let Some(session) = going.admission.session() {
-            self.gateway.identity.introduce(session, headers);
-        }
-        if let Some(presented) = going.presented.as_ref().filter(|_| going.route.forward_credentials) {
-            headers.insert(X_KEY, presented.key_text.clone());
-            headers.insert(X_ACCESS_TOKEN, presented.token.clone());
-        }
+        RequestBody::streaming(incoming, progress, bounds, going.trailers(headers))
     }
 
     fn answer_of(
@@ -119,7 +95,7 @@ impl Worker {
             Some(handshake) if answered.switches_protocols() => self.tunnel(answered, handshake, going),
             _ if answered.switches_protocols() => Err(Refusal::BadSwitch),
             _ => {
-                let trailers = self.trailers(answered.response.headers());
+                let trailers = going.trailers(answered.response.headers());
                 let Answered { response, lease } = answered;
                 let (mut head, incoming) = response.into_parts();
                 strip_hop_by_hop_of_answer(&mut head.headers);
@@ -167,6 +143,33 @@ impl Worker {
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *response.headers_mut() = headers;
         Ok(response)
+    }
+}
+
+impl Going<'_> {
+    /// Strip, then inject: what a client sent under a reserved name never reaches an upstream.
+    fn rewrite(&self, headers: &mut HeaderMap) {
+        let rules = &self.record.rules;
+        strip_hop_by_hop(headers);
+        rules.reserved.strip(headers);
+        join_cookies(headers);
+        redact_referer(headers);
+        let client = &self.record.client;
+        headers.insert(client::X_FORWARDED_FOR, client.forwarded_for(rules.forwarded));
+        headers.insert(client::X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme));
+        headers.insert(client::X_REQUEST_ID, self.record.request_id.clone());
+        set_host(headers, self);
+        if let Some(session) = self.admission.session() {
+            rules.identity.introduce(session, headers);
+        }
+        if let Some(presented) = self.presented.as_ref().filter(|_| self.route.forward_credentials) {
+            headers.insert(X_KEY, presented.key_text.clone());
+            headers.insert(X_ACCESS_TOKEN, presented.token.clone());
+        }
+    }
+
+    fn trailers(&self, headers: &HeaderMap) -> TrailerRule {
+        TrailerRule { announced: announced_trailers(headers), reserved: self.record.rules.reserved.clone() }
     }
 }
 

@@ -12,11 +12,11 @@ use hyper::body::Incoming;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
 
-use super::Gateway;
 use super::body::Body;
 use super::credentials;
 use super::error::{Refusal, json_response};
 use super::record::Record;
+use super::{Gateway, Rules};
 use crate::auth::{Issued, Now};
 use crate::clock::BootTime;
 use crate::config::RoleNumbering;
@@ -26,19 +26,27 @@ use crate::directory::{Password, Role};
 const LOGIN_BYTES: usize = 16 * 1024;
 
 impl Gateway {
-    /// Verifies a name and a password and issues a session.
+    /// Verifies a name and a password and issues a session. Where a reload overtook the check, it is done again by the new rules:
+    /// the user or the secret may be gone, and the reload can't end a session that is not there yet.
     pub(crate) async fn login(
         &self,
         record: &Rc<Record>,
         request: &mut Request<Option<Incoming>>,
     ) -> Result<Response<Body>, Refusal> {
         let bytes = read_login(request, self.limits.header_timeout).await?;
-        let login = Login::parse(&bytes)?;
+        let Login { username, password } = Login::parse(&bytes)?;
         drop(bytes);
-        let principal = self.directories.verify(&login.username, Password::new(login.password)).await?;
-        record.logged_in(&principal.name);
-        let issued = self.sessions.issue(principal, &self.ring, Now::read())?;
-        Ok(json_response(StatusCode::OK, &self.welcome(login.username, &issued)))
+        let password = Password::new(password);
+        loop {
+            let rules = self.rules();
+            let principal = rules.directories.verify(&username, password.clone()).await?;
+            record.logged_in(&principal.name);
+            let issued = self.sessions.issue(principal, &rules.ring, Now::read())?;
+            if self.are_in_force(&rules) {
+                return Ok(json_response(StatusCode::OK, &rules.welcome(username, &issued)));
+            }
+            self.sessions.withdraw(&issued);
+        }
     }
 
     /// Ends the session of the presented pair.
@@ -48,7 +56,9 @@ impl Gateway {
         record.admitted(&ended.map_err(|_| Refusal::BadCaller)?);
         Ok(json_response(StatusCode::OK, &json!({ "status": "OK", "info": "Successful logout." })))
     }
+}
 
+impl Rules {
     /// The members of the contract in its order, then the user's attributes.
     fn welcome(&self, username: String, issued: &Issued) -> Value {
         let mut answer = Map::new();

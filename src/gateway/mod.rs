@@ -16,6 +16,7 @@ mod peer;
 mod prefix;
 mod record;
 mod routes;
+mod rules;
 mod target;
 mod upgrade;
 mod worker;
@@ -34,6 +35,7 @@ use forward::Going;
 pub use peer::{Peer, Seat};
 use record::Record;
 use routes::{Action, Forward, Names, Selection};
+pub use rules::Rules;
 pub use worker::Worker;
 
 use crate::auth::{self, Access, Admission};
@@ -50,7 +52,7 @@ impl Worker {
             record.refused(&refusal);
             refusal.into_response()
         });
-        if let Some(cors) = &self.gateway.cors {
+        if let Some(cors) = &record.rules.cors {
             cors.mark(response.headers_mut(), origin.as_ref());
         }
         response.headers_mut().insert(client::X_REQUEST_ID, record.request_id.clone());
@@ -67,12 +69,12 @@ impl Worker {
         record: &Rc<Record>,
         request: &mut Request<Option<Incoming>>,
     ) -> Result<Response<Body>, Refusal> {
-        let gateway = &*self.gateway;
+        let (gateway, rules) = (&*self.gateway, &*record.rules);
         let authority = unambiguous(record, request)?;
-        if let Some(preflight) = gateway.cors.as_ref().and_then(|cors| cors.preflight(request)) {
+        if let Some(preflight) = rules.cors.as_ref().and_then(|cors| cors.preflight(request)) {
             return Ok(preflight);
         }
-        match gateway.rule(record, authority.as_ref(), request)? {
+        match rules.rule(record, authority.as_ref(), request)? {
             Action::Login => gateway.login(record, request).await,
             Action::Logout => gateway.logout(record, request.headers()),
             Action::Deny => Err(Refusal::Forbidden),
@@ -108,7 +110,7 @@ fn unambiguous<B>(record: &Record, request: &Request<B>) -> Result<Option<Author
     Ok(authority)
 }
 
-impl Gateway {
+impl Rules {
     /// The rule that decides about a request whose path was judged.
     fn rule<B>(
         &self,
@@ -128,7 +130,9 @@ impl Gateway {
             Selection::Misdirected => Err(Refusal::Misdirected),
         }
     }
+}
 
+impl Gateway {
     /// The proof that this request may pass, and the pair that got it; on public routes no pair is looked at.
     fn admit<B>(
         &self,

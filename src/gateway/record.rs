@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::credentials;
 use super::error::Refusal;
-use super::{Peer, Worker};
+use super::{Peer, Rules, Worker};
 use crate::auth::Session;
 use crate::telemetry::access_log::Line;
 use crate::upstream::{Passed, Progress, Server};
@@ -19,6 +19,8 @@ use crate::upstream::{Passed, Progress, Server};
 /// One request, from its head to the last byte of its answer.
 pub(crate) struct Record {
     worker: Rc<Worker>,
+    /// Those in force when it began.
+    pub(crate) rules: Rc<Rules>,
     pub(crate) peer: Rc<Peer>,
     pub(crate) client: Client,
     pub(crate) request_id: HeaderValue,
@@ -42,11 +44,13 @@ pub(crate) struct Record {
 impl Record {
     /// Begins at the head of a request.
     pub(crate) fn begin<B>(worker: &Rc<Worker>, peer: Rc<Peer>, request: &Request<B>) -> Rc<Self> {
-        let mut client = Client::of(&peer, request.headers(), &worker.gateway.trusted_proxies);
+        let rules = worker.rules();
+        let mut client = Client::of(&peer, request.headers(), &rules.trusted_proxies);
         Rc::new(Self {
             request_id: client.request_id.take().unwrap_or_else(|| worker.next_id()),
             client,
             worker: worker.clone(),
+            rules,
             peer,
             started: Instant::now(),
             method: request.method().clone(),

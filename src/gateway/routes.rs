@@ -10,7 +10,7 @@ use super::credentials::Sources;
 use super::target;
 use crate::config::{self, Access, Problems};
 use crate::directory::Role;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, Upstreams};
 
 /// Everything a rule can say of a request.
 #[derive(Clone, Debug)]
@@ -98,9 +98,6 @@ pub(crate) struct Routes {
     any: Table,
     hosts: HashMap<Box<str>, Table, RandomState>,
 }
-
-/// The upstreams by name.
-pub(crate) type Upstreams = HashMap<String, Arc<Upstream>>;
 
 impl Routes {
     /// Builds the tables; paths that differ only in case are problems, for a lenient upstream would mix them up.

@@ -49,7 +49,6 @@ impl Post {
     async fn work(mut self) {
         let worker = Worker::new(self.gateway, self.ending.clone());
         let connections = TaskTracker::new();
-        let pools = worker.pools.clone();
         let serving = Serving { worker: worker.clone(), limits: self.limits, closing: self.closing };
         let mut sweeps = interval(Duration::from_secs(1));
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -59,7 +58,7 @@ impl Post {
                     Some(accepted) => drop(connections.spawn_local(serving.clone().serve(accepted))),
                     None => break,
                 },
-                _ = sweeps.tick() => pools.sweep(BootTime::now()),
+                _ = sweeps.tick() => worker.sweep(BootTime::now()),
             }
         }
         connections.close();

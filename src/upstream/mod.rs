@@ -9,6 +9,7 @@ mod server;
 mod tunnel;
 pub(crate) mod websocket;
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -21,6 +22,12 @@ pub(crate) use tunnel::{Passed, Tunnel};
 
 use crate::config::{self, HostPolicy};
 
+/// The upstreams by name.
+pub type Upstreams = HashMap<String, Arc<Upstream>>;
+
+/// Servers are numbered through and no number is used again, so that a worker's pools can be a plain list.
+static NEXT_SERVER: AtomicUsize = AtomicUsize::new(0);
+
 /// The servers behind one name.
 #[derive(Debug)]
 pub struct Upstream {
@@ -32,16 +39,24 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Builds every upstream; servers are numbered through, so that a worker's pools can be a plain list.
-    pub fn build_all<'a>(configured: impl Iterator<Item = (&'a String, &'a config::Upstream)>) -> Vec<Arc<Self>> {
-        let mut ids = 0..;
-        let mut server =
-            |address: &config::ServerAddress| Arc::new(Server::new(ids.next().unwrap_or(0), address.clone()));
-        let mut build = |(name, policy): (&String, &config::Upstream)| {
-            let servers = policy.servers.iter().map(|address| server(&address.value)).collect();
-            Arc::new(Self { name: name.as_str().into(), policy: policy.clone(), servers, start: AtomicUsize::new(0) })
+    /// Builds every upstream, and takes over from `before` what has not changed: whole upstreams, else their servers, with the
+    /// connections to them and what is known of them.
+    pub fn build_all(configured: &BTreeMap<String, config::Upstream>, before: Option<&Upstreams>) -> Upstreams {
+        let build = |(name, policy): (&String, &config::Upstream)| {
+            let known = before.and_then(|upstreams| upstreams.get(name));
+            let unchanged = known.filter(|known| known.policy == *policy);
+            (name.clone(), unchanged.cloned().unwrap_or_else(|| Arc::new(Self::build(name, policy, known))))
         };
-        configured.map(&mut build).collect()
+        configured.iter().map(build).collect()
+    }
+
+    fn build(name: &str, policy: &config::Upstream, before: Option<&Arc<Self>>) -> Self {
+        let server = |address: &config::ServerAddress| {
+            let known = before.and_then(|before| before.servers.iter().find(|server| server.address == *address));
+            known.cloned().unwrap_or_else(|| Arc::new(Server::new(NEXT_SERVER.fetch_add(1, Relaxed), address.clone())))
+        };
+        let servers = policy.servers.iter().map(|address| server(&address.value)).collect();
+        Self { name: name.into(), policy: policy.clone(), servers, start: AtomicUsize::new(0) }
     }
 
     /// Whether `Host` names the server instead of what the client asked for.
@@ -56,5 +71,34 @@ impl Upstream {
 
     fn next_start(&self) -> usize {
         self.start.fetch_add(1, Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn configured(upstreams: &str) -> BTreeMap<String, config::Upstream> {
+        let rest = "[[listeners]]\naddress = \"127.0.0.1:0\"\ntls = false\n[[directories]]\nkind = \"file\"\npath = \"u\"\n\
+                    [[routes]]\npath = \"/\"\nupstream = \"a\"\n";
+        config::parse(&format!("{rest}{upstreams}"), Path::new("g.toml"), std::iter::empty()).unwrap().upstreams
+    }
+
+    #[test]
+    fn what_has_not_changed_is_taken_over_and_no_number_is_given_twice() {
+        let one = Upstream::build_all(&configured("[upstreams.a]\nservers = [\"http://x\", \"http://y\"]\n"), None);
+        let same =
+            Upstream::build_all(&configured("[upstreams.a]\nservers = [\"http://x\", \"http://y\"]\n"), Some(&one));
+        assert!(Arc::ptr_eq(&one["a"], &same["a"]));
+        let other = "[upstreams.a]\nservers = [\"http://z\", \"http://y\"]\n[upstreams.b]\nservers = [\"http://x\"]\n";
+        let other = Upstream::build_all(&configured(other), Some(&one));
+        assert!(Arc::ptr_eq(&one["a"].servers[1], &other["a"].servers[1]));
+        let ids = |upstreams: &Upstreams, name: &str| -> Vec<usize> {
+            upstreams[name].servers.iter().map(|server| server.id).collect()
+        };
+        let known = ids(&one, "a");
+        assert!(!known.contains(&ids(&other, "a")[0]) && !known.contains(&ids(&other, "b")[0]));
     }
 }

@@ -1,9 +1,11 @@
 //! A worker's idle connections to servers. Belongs to one thread, so nothing here waits for anybody.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::Upstreams;
 use super::connect::Connection;
 use super::server::{Occupied, Server};
 use crate::clock::BootTime;
@@ -33,6 +35,17 @@ impl Pools {
     pub fn sweep(&self, now: BootTime) {
         for idle in self.idle.borrow_mut().iter_mut() {
             idle.retain(|entry| entry.is_alive(now));
+        }
+    }
+
+    /// Closes what idles at servers that none of these upstreams has. What is still on loan comes back and idles out.
+    pub(crate) fn keep_only(&self, upstreams: &Upstreams) {
+        let servers = upstreams.values().flat_map(|upstream| &upstream.servers);
+        let kept: HashSet<usize> = servers.map(|server| server.id).collect();
+        for (id, idle) in self.idle.borrow_mut().iter_mut().enumerate() {
+            if !kept.contains(&id) {
+                *idle = Vec::new();
+            }
         }
     }
 

@@ -17,7 +17,7 @@ const LONGEST_EJECTION: Duration = Duration::from_secs(30);
 /// A server and what all workers know of it.
 #[derive(Debug)]
 pub struct Server {
-    /// Its place among all servers of the gateway; indexes the workers' pools.
+    /// Its number, which no other server of this process ever has; indexes the workers' pools.
     pub(crate) id: usize,
     pub(crate) address: ServerAddress,
     /// `host:port`, for logs.
