@@ -26,6 +26,7 @@
 //! | [`upstream`] | servers, pools, headers, bodies, second attempts, tunnels |
 //! | `admin` | the probes |
 //! | [`telemetry`] | the program's own messages, and the access log |
+//! | `watch`, `kept` | files that changed, and what was read from them: the last good one stays in use |
 //! | [`clock`] | the two clocks: boot time decides, wall time is printed |
 //!
 //! Dependencies point down only: [`cli`] → [`server`] → [`gateway`] → [`auth`], [`upstream`]; [`auth`] → [`directory`]. Each
@@ -38,6 +39,8 @@ pub mod clock;
 pub mod config;
 pub mod directory;
 pub mod gateway;
+mod kept;
 pub mod server;
 pub mod telemetry;
 pub mod upstream;
+mod watch;

@@ -21,6 +21,7 @@ use super::answer::Answer;
 use super::drive::{Ended, drive};
 use super::stream::Watched;
 use super::streams::{Reading, Streams};
+use super::tls::Tls;
 use crate::config::Limits;
 use crate::gateway::{Peer, Seat, Worker};
 
@@ -34,7 +35,7 @@ pub(crate) struct Accepted {
     pub(crate) address: SocketAddr,
     pub(crate) seat: Seat,
     /// Absent on listeners without TLS.
-    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 /// Serves connections on one worker.
@@ -65,7 +66,7 @@ impl Serving {
             let peer = Peer { address, tls: false, sni: None, fragment, seat: Some(seat) };
             return self.http1(stream, peer, activity).await;
         };
-        let accept = TlsAcceptor::from(tls).accept(stream);
+        let accept = TlsAcceptor::from(tls.current()).accept(stream);
         let mut stream = timeout(self.limits.handshake_timeout, accept).await.map_err(|_| Ended::SlowHandshake)??;
         let activity = Activity::new();
         let session = stream.get_mut().1;

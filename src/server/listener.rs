@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep};
 
 use super::connection::Accepted;
+use super::tls::Tls;
 use crate::gateway::Seat;
 
 /// Connections that the kernel holds while no place is free.
@@ -33,7 +34,7 @@ pub(crate) struct Desk {
 pub(crate) struct Listener {
     socket: TcpListener,
     pub(crate) address: SocketAddr,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Listener {
@@ -41,7 +42,7 @@ impl Listener {
     ///
     /// # Errors
     /// What the kernel says.
-    pub(crate) fn bind(address: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) -> io::Result<Self> {
+    pub(crate) fn bind(address: SocketAddr, tls: Option<Arc<Tls>>) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         if address.is_ipv6() {
             socket.set_only_v6(false)?;

@@ -8,6 +8,7 @@ mod drain;
 mod drive;
 mod linger;
 mod listener;
+mod refresh;
 mod stream;
 mod streams;
 mod tls;
@@ -30,6 +31,7 @@ use crate::gateway::Gateway;
 use crate::telemetry::access_log::AccessLog;
 use drain::Drain;
 use listener::{Desk, Listener};
+use tls::Tls;
 use worker::Post;
 
 /// A gateway that is whole but has no sockets yet.
@@ -37,7 +39,7 @@ use worker::Post;
 pub struct Server {
     config: Config,
     gateway: Gateway,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    tls: Option<Arc<Tls>>,
 }
 
 /// A server whose sockets are bound; connections wait in the kernel.
@@ -45,6 +47,7 @@ pub struct Server {
 pub struct Bound {
     config: Config,
     gateway: Arc<Gateway>,
+    tls: Option<Arc<Tls>>,
     listeners: Vec<Listener>,
     health: Option<Listener>,
 }
@@ -64,7 +67,7 @@ impl Server {
     /// Everything that is missing or wrong, each with its place.
     pub fn prepare(config: &Config) -> Result<Self, Problems> {
         let mut problems = Problems::default();
-        let tls = config.tls.as_ref().and_then(|tls| tls::load(tls, &mut problems));
+        let tls = config.tls.as_ref().and_then(|tls| Tls::load(tls, &mut problems)).map(Arc::new);
         match Gateway::build(config, &mut problems) {
             Some(gateway) if problems.is_empty() => Ok(Self { config: config.clone(), gateway, tls }),
             _ => Err(problems),
@@ -92,7 +95,7 @@ impl Server {
         });
         let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
         let health = config.health.as_ref().map(|health| bind(&health.listen, None)).transpose()?;
-        Ok(Bound { gateway: Arc::new(gateway.with_access_log(log)), config, listeners, health })
+        Ok(Bound { gateway: Arc::new(gateway.with_access_log(log)), config, tls, listeners, health })
     }
 }
 
@@ -132,12 +135,13 @@ impl Bound {
 
 /// Accepts, sweeps and answers probes until the drain is over.
 async fn control_loop(bound: Bound, drain: Drain, desks: Vec<Desk>, workers: Vec<JoinHandle<()>>) {
-    let Bound { config, gateway, listeners, health } = bound;
+    let Bound { config, gateway, tls, listeners, health } = bound;
     let places = Arc::new(Semaphore::new(config.limits.connections.get()));
     if let Some(health) = health {
         tokio::spawn(health::serve(health.into_socket(), drain.asked.clone()));
     }
     let sweeper = tokio::spawn(sweep_sessions(gateway));
+    let refresher = tokio::spawn(refresh::keep_fresh(tls));
     let acceptors: Vec<_> =
         listeners.into_iter().map(|listener| tokio::spawn(listener.accept(places.clone(), desks.clone()))).collect();
     drain.until_closing(config.server.drain_delay).await;
@@ -151,6 +155,7 @@ async fn control_loop(bound: Bound, drain: Drain, desks: Vec<Desk>, workers: Vec
     let joined = tokio::task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));
     drain.close(&config.server, joined).await;
     sweeper.abort();
+    refresher.abort();
 }
 
 async fn sweep_sessions(gateway: Arc<Gateway>) {

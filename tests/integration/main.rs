@@ -15,4 +15,5 @@ mod limits;
 mod paths;
 mod retries;
 mod routes;
+mod tls;
 mod upgrades;

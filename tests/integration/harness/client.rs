@@ -2,16 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::message::{Fields, Framing, Reader};
-use super::within;
+use super::{tls, within};
 
 /// What a login hands out.
 #[derive(Clone, Debug)]
@@ -85,6 +81,11 @@ impl Connection {
     /// With TLS and HTTP/1.1 by ALPN, for a name of the test's choice.
     pub(crate) async fn named(address: SocketAddr, ca: &str, name: &str) -> Self {
         Self { reader: Reader::new(Box::new(handshake(address, ca, (name, "http/1.1")).await)) }
+    }
+
+    /// Over a stream of the test's own.
+    pub(crate) fn over(stream: impl Io + 'static) -> Self {
+        Self { reader: Reader::new(Box::new(stream)) }
     }
 
     /// Sends bytes as they are.
@@ -165,16 +166,7 @@ impl Connection {
 
 /// TLS with one protocol offered.
 pub(super) async fn handshake(address: SocketAddr, ca: &str, (name, alpn): (&str, &str)) -> TlsStream<TcpStream> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).expect("PEM")).expect("a CA");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config = tls::config(ca, None);
     config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
-    let stream = within("connecting", TcpStream::connect(address)).await.expect("the gateway accepts");
-    let name = ServerName::try_from(name.to_owned()).expect("a name");
-    within("TLS", TlsConnector::from(Arc::new(config)).connect(name, stream)).await.expect("a handshake")
+    tls::connect(address, &config.into(), name).await.expect("a handshake")
 }

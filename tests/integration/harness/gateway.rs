@@ -6,10 +6,10 @@ use std::path::Path;
 
 use argon2::password_hash::{PasswordHasher, phc::PasswordHash};
 use md5::{Digest, Md5};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 use super::seam::{Running, run};
+use super::tls::Authority;
 use super::{Answer, Connection, H2, Pair, Upstream};
 
 /// Somebody in the users file.
@@ -57,8 +57,16 @@ impl Gateway {
     /// With settings of its own: tables are merged into the usual ones, anything else replaces them. `DIR` stands for
     /// the gateway's directory, `UPSTREAM` for the upstream's URL.
     pub(crate) async fn with(upstream: &Upstream, settings: &str) -> Self {
+        Self::with_files(upstream, settings, &[]).await
+    }
+
+    /// With files of its own in its directory, by name and content.
+    pub(crate) async fn with_files(upstream: &Upstream, settings: &str, files: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let ca = write_files(dir.path());
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text).expect("a file");
+        }
         let fill = |text: &str| -> toml::Table {
             let text = text.replace("DIR", &dir.path().display().to_string());
             let text = text.replace("UPSTREAM", &format!("http://{}", upstream.address()));
@@ -165,11 +173,13 @@ fn merge(into: &mut toml::Table, from: toml::Table) {
 
 /// Certificate, secret and users; the CA's certificate is the answer.
 fn write_files(dir: &Path) -> String {
-    let (chain, key, ca) = certificate();
+    let authority = Authority::new("the gateway's CA");
+    let server = authority.server(&["localhost", "127.0.0.1", "api.example.com", "other.example.com"]);
+    let ca = authority.pem();
     let users = users();
     for (name, bytes) in [
-        ("server.pem", chain.as_bytes()),
-        ("server.key", key.as_bytes()),
+        ("server.pem", server.chain.as_bytes()),
+        ("server.key", server.key.as_bytes()),
         ("token.key", SECRET),
         ("users.toml", users.as_bytes()),
     ] {
@@ -199,17 +209,4 @@ fn argon2id(password: &str) -> String {
     let argon2 = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
     let hash: PasswordHash = argon2.hash_password_with_salt(password.as_bytes(), b"integration-test").expect("a hash");
     hash.to_string()
-}
-
-/// A chain, its key and its CA, for the names that the tests use.
-fn certificate() -> (String, String, String) {
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority_key = KeyPair::generate().expect("a key");
-    let ca = authority.self_signed(&authority_key).expect("a CA");
-    let issuer = Issuer::new(authority, authority_key);
-    let names = ["localhost", "127.0.0.1", "api.example.com", "other.example.com"].map(str::to_owned);
-    let key = KeyPair::generate().expect("a key");
-    let leaf = CertificateParams::new(names).expect("names").signed_by(&key, &issuer).expect("a certificate");
-    (leaf.pem(), key.serialize_pem(), ca.pem())
 }

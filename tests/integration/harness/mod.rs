@@ -5,6 +5,7 @@ mod gateway;
 mod h2;
 mod message;
 mod seam;
+pub(crate) mod tls;
 mod upstream;
 mod websocket;
 

@@ -1,0 +1,181 @@
+//! Reads a certificate chain and its key, and says what they are: for which names, and until when.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+
+use crate::config::{Certificate, Located, Place, Problems};
+
+/// A certificate that ends within this long is warned about, if that is less than a tenth of its life.
+const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// A chain and its key, ready to be shown to clients.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub(super) key: Arc<CertifiedKey>,
+    /// DNS names in lower case, wildcards as they are.
+    pub(super) names: Vec<String>,
+    life: Life,
+}
+
+/// How long a certificate is valid.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Life {
+    from: SystemTime,
+    until: SystemTime,
+}
+
+impl Pair {
+    /// Reads both files.
+    pub(super) fn read(certificate: &Certificate, problems: &mut Problems) -> Option<Self> {
+        let chain = read_chain(("tls.certificates", &certificate.chain), problems);
+        let key = read_key(&certificate.key, problems);
+        let (chain, key) = (chain?, key?);
+        let described = chain.first().and_then(|leaf| describe(leaf));
+        let Some((names, life)) = described else {
+            let what = format!("tls.certificates: {} holds no X.509 certificate", certificate.chain.value.display());
+            problems.add(&certificate.chain.place, what, FIX);
+            return None;
+        };
+        match CertifiedKey::from_der(chain, key, &default_provider()) {
+            Ok(key) => Some(Self { key: Arc::new(key), names, life }),
+            Err(error) => {
+                let (chain, key) = (certificate.chain.value.display(), certificate.key.value.display());
+                let what = format!("tls.certificates: {chain} and {key} are no pair ({error})");
+                let fix = "give the key that belongs to the first certificate of the chain";
+                problems.add(&certificate.key.place, what, fix);
+                None
+            }
+        }
+    }
+
+    /// Says what was loaded.
+    pub(super) fn announce(&self, certificate: &Certificate) {
+        let (file, names) = (certificate.chain.value.display(), self.names.join(" "));
+        tracing::info!(%file, names, not_after = %self.life.end(), "certificate loaded");
+    }
+
+    /// Warns when its end is near or past.
+    pub(super) fn warn(&self, certificate: &Certificate, now: SystemTime) {
+        let (file, not_after) = (certificate.chain.value.display(), self.life.end());
+        match self.life.phase(now) {
+            Phase::Early => tracing::warn!(%file, "this certificate is not valid yet: clients refuse it"),
+            Phase::Good => {}
+            Phase::Ending => tracing::warn!(%file, %not_after, "this certificate expires soon: renew it"),
+            Phase::Over => {
+                tracing::warn!(%file, %not_after, "this certificate has expired: clients refuse it; renew it")
+            }
+        }
+    }
+}
+
+/// Where in its life a certificate is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Early,
+    Good,
+    Ending,
+    Over,
+}
+
+impl Life {
+    fn phase(self, now: SystemTime) -> Phase {
+        let Ok(left) = self.until.duration_since(now) else { return Phase::Over };
+        if now < self.from {
+            return Phase::Early;
+        }
+        let whole = self.until.duration_since(self.from).unwrap_or_default();
+        if left < SOON.min(whole / 10) { Phase::Ending } else { Phase::Good }
+    }
+
+    fn end(self) -> humantime::Rfc3339Timestamp {
+        humantime::format_rfc3339_seconds(self.until)
+    }
+}
+
+const FIX: &str = "give a PEM file, or make one with `gatewarden cert dev --dir certs`";
+
+/// The certificates of a PEM file, at least one; `key` names the setting.
+pub(super) fn read_chain(
+    (key, file): (&str, &Located<PathBuf>),
+    problems: &mut Problems,
+) -> Option<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(&file.value).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(certificates) if !certificates.is_empty() => Some(certificates),
+        Ok(_) => {
+            problems.add(&file.place, format!("{key}: no certificate in {}", file.value.display()), FIX);
+            None
+        }
+        Err(error) => cannot_read((&file.place, &file.value), (key, &error), problems),
+    }
+}
+
+fn read_key(file: &Located<PathBuf>, problems: &mut Problems) -> Option<PrivateKeyDer<'static>> {
+    match PrivateKeyDer::from_pem_file(&file.value) {
+        Ok(key) => Some(key),
+        Err(error) => cannot_read((&file.place, &file.value), ("tls.certificates", &error), problems),
+    }
+}
+
+fn cannot_read<T>(
+    (place, file): (&Place, &Path),
+    (key, error): (&str, &rustls::pki_types::pem::Error),
+    problems: &mut Problems,
+) -> Option<T> {
+    problems.add(place, format!("{key}: cannot read {} ({error})", file.display()), FIX);
+    None
+}
+
+/// The DNS names of a certificate and its life.
+fn describe(certificate: &[u8]) -> Option<(Vec<String>, Life)> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let alternatives = parsed.subject_alternative_name().ok()?;
+    let names = alternatives.iter().flat_map(|extension| &extension.value.general_names);
+    let names = names.filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        _ => None,
+    });
+    let at = |seconds: i64| UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    let validity = parsed.validity();
+    let life = Life { from: at(validity.not_before.timestamp()), until: at(validity.not_after.timestamp()) };
+    Some((names.collect(), life))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    fn life(days: u32) -> Life {
+        Life { from: UNIX_EPOCH + DAY * 100, until: UNIX_EPOCH + DAY * (100 + days) }
+    }
+
+    #[test]
+    fn an_end_that_is_near_is_known_for_long_and_for_short_lives() {
+        let after = |life: Life, part: u32| life.phase(life.from + DAY * part / 10);
+        assert_eq!(after(life(365), 3500), Phase::Good);
+        assert_eq!(after(life(365), 3520), Phase::Ending);
+        assert_eq!(after(life(1), 8), Phase::Good);
+        assert_eq!(after(life(1), 11), Phase::Over);
+        assert_eq!(life(1).phase(UNIX_EPOCH), Phase::Early);
+    }
+
+    #[test]
+    fn names_and_life_are_read_from_the_certificate() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let names = ["B.example".to_owned(), "*.example".to_owned(), "10.0.0.1".to_owned()];
+        let mut params = rcgen::CertificateParams::new(names).unwrap();
+        params.not_after = rcgen::date_time_ymd(2031, 2, 3);
+        let (names, life) = describe(params.self_signed(&key).unwrap().der()).unwrap();
+        assert_eq!(names, ["b.example", "*.example"]);
+        assert_eq!(life.end().to_string(), "2031-02-03T00:00:00Z");
+    }
+}

@@ -1,0 +1,127 @@
+//! TLS towards clients: which certificate is shown, and what happens when the files change.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::harness::tls::{Authority, Identity, config, connect, shown};
+use crate::harness::{Connection, Gateway, Upstream, eventually};
+
+const PAIRS: &str = "tls.certificates = [{ chain = 'DIR/a.pem', key = 'DIR/a.key' },
+                                        { chain = 'DIR/b.pem', key = 'DIR/b.key' }]";
+
+#[tokio::test]
+async fn the_certificate_is_chosen_by_name_and_the_first_is_the_default() {
+    let authority = Authority::new("names");
+    let ca = authority.pem();
+    let first = authority.server(&["first.example", "127.0.0.1"]);
+    let wild = authority.server(&["*.b.example"]);
+    let exact = authority.server(&["x.b.example", "c.example"]);
+    let upstream = Upstream::start().await;
+    let pair = |name: &str| format!("{{ chain = 'DIR/{name}.pem', key = 'DIR/{name}.key' }}");
+    let settings = format!("tls.certificates = [{}, {}, {}]", pair("first"), pair("wild"), pair("exact"));
+    let files = [
+        ("first.pem", &*first.chain),
+        ("first.key", &*first.key),
+        ("wild.pem", &*wild.chain),
+        ("wild.key", &*wild.key),
+        ("exact.pem", &*exact.chain),
+        ("exact.key", &*exact.key),
+    ];
+    let gateway = Gateway::with_files(&upstream, &settings, &files).await;
+    for (name, expected) in [
+        ("first.example", &first),
+        ("127.0.0.1", &first),
+        ("a.b.example", &wild),
+        ("A.B.Example", &wild),
+        ("x.b.example", &exact),
+        ("c.example", &exact),
+    ] {
+        assert_eq!(shown(gateway.tls, &ca, name).await, expected.der(), "{name}");
+    }
+    let unknown = config(&ca, None).into();
+    for name in ["b.example", "y.x.b.example", "elsewhere.example"] {
+        let refused = connect(gateway.tls, &unknown, name).await;
+        assert!(refused.unwrap_err().to_string().contains("first.example"), "{name} is shown the first");
+    }
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_to_new_connections_and_old_ones_go_on() {
+    let (authority, old, gateway) = with_pairs().await;
+    let stream = connect(gateway.tls, &config(&authority.pem(), None).into(), "localhost").await;
+    let mut connection = Connection::over(stream.unwrap());
+    let new = authority.server(&["localhost"]);
+    replace(gateway.dir.path(), "a.pem", &new.chain);
+    replace(gateway.dir.path(), "a.key", &new.key);
+    shows(&gateway, &authority, &new).await;
+    assert_ne!(old.der(), new.der());
+    let answer = connection.request("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert_eq!(answer.status, 401);
+}
+
+#[tokio::test]
+async fn a_bad_pair_keeps_the_old_one_until_it_is_mended() {
+    let (authority, old, gateway) = with_pairs().await;
+    let (new, other) = (authority.server(&["localhost"]), authority.server(&["b.example"]));
+    replace(gateway.dir.path(), "a.pem", "nonsense");
+    replace(gateway.dir.path(), "b.pem", &other.chain);
+    replace(gateway.dir.path(), "b.key", &other.key);
+    let ca = authority.pem();
+    let named = || shown(gateway.tls, &ca, "b.example");
+    eventually("the other pair's renewal", || async { named().await == other.der() }).await;
+    assert_eq!(shown(gateway.tls, &authority.pem(), "localhost").await, old.der());
+    replace(gateway.dir.path(), "a.pem", &new.chain);
+    replace(gateway.dir.path(), "a.key", &new.key);
+    shows(&gateway, &authority, &new).await;
+}
+
+#[tokio::test]
+async fn a_swapped_link_as_kubernetes_does_it_is_noticed() {
+    let authority = Authority::new("kubernetes");
+    let (old, new) = (authority.server(&["localhost"]), authority.server(&["localhost"]));
+    let mount = tempfile::tempdir().unwrap();
+    for (version, identity) in [("..1", &old), ("..2", &new)] {
+        fs::create_dir(mount.path().join(version)).unwrap();
+        fs::write(mount.path().join(version).join("tls.crt"), &identity.chain).unwrap();
+        fs::write(mount.path().join(version).join("tls.key"), &identity.key).unwrap();
+    }
+    symlink("..1", mount.path().join("..data")).unwrap();
+    for name in ["tls.crt", "tls.key"] {
+        symlink(format!("..data/{name}"), mount.path().join(name)).unwrap();
+    }
+    let upstream = Upstream::start().await;
+    let folder = mount.path().display();
+    let settings = format!("tls.certificates = [{{ chain = '{folder}/tls.crt', key = '{folder}/tls.key' }}]");
+    let gateway = Gateway::with(&upstream, &settings).await;
+    assert_eq!(shown(gateway.tls, &authority.pem(), "localhost").await, old.der());
+    symlink("..2", mount.path().join("..data_tmp")).unwrap();
+    fs::rename(mount.path().join("..data_tmp"), mount.path().join("..data")).unwrap();
+    shows(&gateway, &authority, &new).await;
+}
+
+/// A gateway with a pair for `localhost` and one for `b.example`.
+async fn with_pairs() -> (Authority, Identity, Gateway) {
+    let authority = Authority::new("renewals");
+    let identity = authority.server(&["localhost"]);
+    let upstream = Upstream::start().await;
+    let second = authority.server(&["b.example"]);
+    let files =
+        [("a.pem", &*identity.chain), ("a.key", &*identity.key), ("b.pem", &*second.chain), ("b.key", &*second.key)];
+    let gateway = Gateway::with_files(&upstream, PAIRS, &files).await;
+    assert_eq!(shown(gateway.tls, &authority.pem(), "localhost").await, identity.der());
+    (authority, identity, gateway)
+}
+
+async fn shows(gateway: &Gateway, authority: &Authority, identity: &Identity) {
+    let ca = authority.pem();
+    let renewed = || async { shown(gateway.tls, &ca, "localhost").await == identity.der() };
+    eventually("the new certificate", renewed).await;
+}
+
+/// As careful writers do it: a new file beside it, then a rename.
+fn replace(folder: &Path, name: &str, text: &str) {
+    let new = folder.join("new");
+    fs::write(&new, text).unwrap();
+    fs::rename(new, folder.join(name)).unwrap();
+}
