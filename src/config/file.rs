@@ -206,7 +206,6 @@ mod tests {
             "[[directories]]\nkind = \"ldap\"",
             "[upstreams.b]\nservers = [\"http://b\"]\nbalance = \"session\"",
             "[upstreams.b]\nservers = [\"http://b\"]\nrequests_per_server = 4",
-            "[upstreams.b]\nservers = [\"unix:/run/b\"]",
             "[upstreams.b]\nservers = [\"http://b\"]\nhealth = { path = \"/h\" }",
             "[upstreams.b]\nservers = [\"https://b\"]",
             "[upstreams.b]\nservers = [\"http://b\"]\ntls = {}",

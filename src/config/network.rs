@@ -1,6 +1,7 @@
 //! Texts that name places on the network: addresses to listen on, networks, hosts, servers, origins.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 use http::HeaderValue;
 use ipnet::IpNet;
@@ -9,6 +10,9 @@ use super::findings::Wrong;
 use super::settings::{Host, ServerAddress};
 use super::unsupported::not_yet;
 use super::value::quoted;
+
+/// Bytes of a socket's path: what Linux takes, less the NUL behind it.
+const LONGEST_UNIX_PATH: usize = 107;
 
 /// An address to listen on.
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Wrong> {
@@ -58,18 +62,32 @@ pub(super) fn route_host(text: &str) -> Result<String, Wrong> {
     }
 }
 
-/// `http://HOST[:PORT]`, with nothing behind it but one `/`. The text is not repeated where it may hold a password.
+/// `unix:PATH`, where the path can be that of a socket.
+fn unix_path(text: &str) -> Option<Result<PathBuf, Wrong>> {
+    let path = text.strip_prefix("unix:")?;
+    let wrong = |what: &str| Err(Wrong::new(format!("{} {what}", quoted(text)), "write \"unix:/run/NAME.sock\""));
+    Some(match path {
+        "" => wrong("has no path"),
+        _ if path.starts_with("//") => wrong("is a URL; a socket has a path alone"),
+        _ if path.starts_with('@') => wrong("is an abstract socket, which anybody may take"),
+        _ if path.len() > LONGEST_UNIX_PATH => wrong("is too long for a socket"),
+        _ => Ok(path.into()),
+    })
+}
+
+/// `unix:PATH`, or `http://HOST[:PORT]` with nothing behind it but one `/`. The text is not repeated where it may hold a password.
 pub(super) fn server(text: &str) -> Result<ServerAddress, Wrong> {
-    const FIX: &str = "write \"http://HOST:PORT\"";
+    const FIX: &str = "write \"http://HOST:PORT\" or \"unix:PATH\"";
+    if let Some(path) = unix_path(text) {
+        return path.map(ServerAddress::Unix);
+    }
     if text.contains('@') {
         return Err(Wrong::new("a server's URL takes no user name or password", FIX));
     }
     let lower = text.to_ascii_lowercase();
-    for scheme in ["https:", "unix:"] {
-        if lower.starts_with(scheme) {
-            let what = format!("{scheme} servers are not supported by this build yet");
-            return Err(Wrong::new(what, "use an http:// server, or remove it"));
-        }
+    if lower.starts_with("https:") {
+        let what = "https: servers are not supported by this build yet";
+        return Err(Wrong::new(what, "use an http:// server, or remove it"));
     }
     let not_url = || Wrong::new(format!("{} is not a server's URL", quoted(text)), FIX);
     let rest = lower.strip_prefix("http://").ok_or_else(not_url)?;
@@ -79,7 +97,7 @@ pub(super) fn server(text: &str) -> Result<ServerAddress, Wrong> {
         return Err(Wrong::new(what, "remove the path; strip_prefix of a route cuts prefixes"));
     }
     let (host, port) = split_port(authority).ok_or_else(not_url)?;
-    Ok(ServerAddress { host, port: port.unwrap_or(80) })
+    Ok(ServerAddress::Tcp { host, port: port.unwrap_or(80) })
 }
 
 /// An origin (RFC 6454): scheme and authority, as browsers write it.
@@ -157,10 +175,10 @@ mod tests {
 
     #[test]
     fn servers_are_a_host_and_a_port() {
-        let name = |host: &str, port| Ok(ServerAddress { host: Host::Name(host.into()), port });
+        let name = |host: &str, port| Ok(ServerAddress::Tcp { host: Host::Name(host.into()), port });
         assert_eq!(server("http://engine:10023"), name("engine", 10023));
         assert_eq!(server("HTTP://Engine_1.local./"), name("engine_1.local.", 80));
-        let v6 = ServerAddress { host: Host::Address("::1".parse().unwrap()), port: 81 };
+        let v6 = ServerAddress::Tcp { host: Host::Address("::1".parse().unwrap()), port: 81 };
         assert_eq!(server("http://[::1]:81"), Ok(v6));
         let bad = [
             "engine:10023",
@@ -189,6 +207,15 @@ mod tests {
         ];
         for bad in bad {
             assert!(server(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn servers_may_be_sockets_of_this_machine() {
+        assert_eq!(server("unix:/run/api.sock"), Ok(ServerAddress::Unix("/run/api.sock".into())));
+        assert_eq!(server("unix:var/Api.sock"), Ok(ServerAddress::Unix("var/Api.sock".into())));
+        for bad in ["unix:", "unix:///run/api.sock", "unix:@api", &format!("unix:/{}", "a".repeat(107))] {
+            assert!(server(bad).unwrap_err().fix.starts_with("write \"unix:"), "{bad}");
         }
     }
 

@@ -233,13 +233,18 @@ pub struct Upstream {
     pub idle_timeout: Duration,
 }
 
-/// Where a server listens: `http://HOST:PORT`, default port 80.
+/// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerAddress {
-    /// A name, resolved at each connect, or an address.
-    pub host: Host,
-    /// TCP port.
-    pub port: u16,
+pub enum ServerAddress {
+    /// `http://HOST:PORT`.
+    Tcp {
+        /// A name, resolved at each connect, or an address.
+        host: Host,
+        /// Default 80.
+        port: u16,
+    },
+    /// `unix:PATH`: a socket on this machine.
+    Unix(PathBuf),
 }
 
 /// The host part of a server's URL.

@@ -53,6 +53,7 @@ fn upstream(section: &mut Section<'_>) -> Upstream {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::{Host, ServerAddress};
     use super::super::testing::{bad, good};
     use super::*;
 
@@ -63,7 +64,8 @@ mod tests {
         assert_eq!((api.host, api.connect_timeout), (HostPolicy::Preserve, Duration::from_secs(2)));
         assert_eq!((api.response_timeout, api.idle_timeout), (Duration::from_secs(600), Duration::from_secs(4)));
         let b = &config.upstreams["b-1"];
-        assert_eq!((b.servers.len(), b.servers[1].value.port, b.host), (2, 81, HostPolicy::Server));
+        let second = ServerAddress::Tcp { host: Host::Name("c".into()), port: 81 };
+        assert_eq!((b.servers.len(), &b.servers[1].value, b.host), (2, &second, HostPolicy::Server));
     }
 
     #[test]

@@ -3,21 +3,27 @@
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
+use tokio_util::either::Either;
 
 use super::body::RequestBody;
 use crate::config::{Host, ServerAddress};
 
 /// The most that one connection holds of an answer that its client has not taken yet, and so of an answer's head.
 const BUFFER: usize = 64 * 1024;
+
+/// Between two attempts at a socket whose backlog is full; `connect_timeout` bounds them all.
+const UNIX_PAUSE: Duration = Duration::from_millis(10);
 
 /// An open connection to a server.
 #[derive(Debug)]
@@ -35,7 +41,6 @@ impl Connection {
     /// What the resolver or the kernel says, the last address's error if there are several.
     pub(crate) async fn open(address: &ServerAddress) -> io::Result<Self> {
         let stream = dial(address).await?;
-        stream.set_nodelay(true)?;
         let heard = Arc::new(AtomicBool::new(false));
         let io = TokioIo::new(Listening { stream, heard: heard.clone() });
         let (sender, driver) =
@@ -59,10 +64,26 @@ impl Connection {
     }
 }
 
-async fn dial(address: &ServerAddress) -> io::Result<TcpStream> {
-    match &address.host {
-        Host::Address(ip) => TcpStream::connect(SocketAddr::new(*ip, address.port)).await,
-        Host::Name(name) => TcpStream::connect((name.as_str(), address.port)).await,
+/// A connected socket.
+type Socket = Either<TcpStream, UnixStream>;
+
+async fn dial(address: &ServerAddress) -> io::Result<Socket> {
+    let stream = match address {
+        ServerAddress::Unix(path) => return dial_unix(path).await.map(Either::Right),
+        ServerAddress::Tcp { host: Host::Address(ip), port } => TcpStream::connect(SocketAddr::new(*ip, *port)).await?,
+        ServerAddress::Tcp { host: Host::Name(name), port } => TcpStream::connect((name.as_str(), *port)).await?,
+    };
+    stream.set_nodelay(true)?;
+    Ok(Either::Left(stream))
+}
+
+/// A server that is slow to accept refuses at once, where one behind TCP would let its clients wait.
+async fn dial_unix(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(UNIX_PAUSE).await,
+            connected => return connected,
+        }
     }
 }
 
@@ -75,7 +96,7 @@ fn written_or_closed(written: io::Result<usize>, whole: usize) -> io::Result<usi
 /// writes that fail on a closed connection are taken as done, and reading says how the exchange ended.
 #[derive(Debug)]
 struct Listening {
-    stream: TcpStream,
+    stream: Socket,
     heard: Arc<AtomicBool>,
 }
 

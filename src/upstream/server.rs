@@ -14,13 +14,16 @@ const FIRST_EJECTION: Duration = Duration::from_secs(1);
 /// The longest time a server is left alone.
 const LONGEST_EJECTION: Duration = Duration::from_secs(30);
 
+/// What a server is called that has no name of its own.
+const LOCALHOST: HeaderValue = HeaderValue::from_static("localhost");
+
 /// A server and what all workers know of it.
 #[derive(Debug)]
 pub struct Server {
     /// Its number, which no other server of this process ever has; indexes the workers' pools.
     pub(crate) id: usize,
     pub(crate) address: ServerAddress,
-    /// `host:port`, for logs.
+    /// `host:port` or `unix:PATH`, for logs.
     pub(crate) label: Arc<str>,
     /// For upstreams with `host = "server"`.
     pub(crate) host_header: HeaderValue,
@@ -33,17 +36,11 @@ pub struct Server {
 impl Server {
     /// A server that nothing is known of.
     pub(crate) fn new(id: usize, address: ServerAddress) -> Self {
-        let host = match &address.host {
-            Host::Address(ip) if ip.is_ipv6() => format!("[{ip}]"),
-            Host::Address(ip) => ip.to_string(),
-            Host::Name(name) => name.clone(),
-        };
-        let label: Arc<str> = format!("{host}:{}", address.port).into();
-        let host_header = if address.port == 80 { &host } else { &*label };
+        let (label, host_header) = names(&address);
         Self {
             id,
-            host_header: HeaderValue::from_str(host_header).unwrap_or(HeaderValue::from_static("localhost")),
-            label,
+            host_header: HeaderValue::from_str(&host_header).unwrap_or(LOCALHOST),
+            label: label.into(),
             address,
             outstanding: AtomicUsize::new(0),
             refusals: AtomicU32::new(0),
@@ -75,6 +72,19 @@ impl Server {
     fn is_ejected(&self, now: BootTime) -> bool {
         self.ejected_until.load(Relaxed) > now.as_millis()
     }
+}
+
+/// What a server is called in logs, and in `Host`.
+fn names(address: &ServerAddress) -> (String, String) {
+    let (host, port) = match address {
+        ServerAddress::Unix(path) => return (format!("unix:{}", path.display()), "localhost".to_owned()),
+        ServerAddress::Tcp { host: Host::Address(ip), port } if ip.is_ipv6() => (format!("[{ip}]"), port),
+        ServerAddress::Tcp { host: Host::Address(ip), port } => (ip.to_string(), port),
+        ServerAddress::Tcp { host: Host::Name(name), port } => (name.clone(), port),
+    };
+    let label = format!("{host}:{port}");
+    let host_header = if *port == 80 { host } else { label.clone() };
+    (label, host_header)
 }
 
 /// An exchange that a server has not finished.
@@ -111,8 +121,17 @@ mod tests {
     use super::*;
 
     fn servers(count: usize) -> Vec<Arc<Server>> {
-        let address = |port| ServerAddress { host: Host::Name("a".into()), port };
+        let address = |port| ServerAddress::Tcp { host: Host::Name("a".into()), port };
         (0..count).map(|id| Arc::new(Server::new(id, address(80 + id as u16)))).collect()
+    }
+
+    #[test]
+    fn a_server_is_called_by_its_host_or_its_path() {
+        let v6 = ServerAddress::Tcp { host: Host::Address("::1".parse().unwrap()), port: 81 };
+        assert_eq!(names(&v6), ("[::1]:81".into(), "[::1]:81".into()));
+        let usual = ServerAddress::Tcp { host: Host::Name("api".into()), port: 80 };
+        assert_eq!(names(&usual), ("api:80".into(), "api".into()));
+        assert_eq!(names(&ServerAddress::Unix("/run/a".into())), ("unix:/run/a".into(), "localhost".into()));
     }
 
     const NOW: BootTime = BootTime::from_millis(10_000);

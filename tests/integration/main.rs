@@ -15,5 +15,6 @@ mod limits;
 mod paths;
 mod retries;
 mod routes;
+mod sockets;
 mod tls;
 mod upgrades;
