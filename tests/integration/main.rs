@@ -13,6 +13,7 @@ mod harness;
 mod headers;
 mod limits;
 mod paths;
+mod processes;
 mod retries;
 mod routes;
 mod sockets;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use argon2::password_hash::{PasswordHasher, phc::PasswordHash};
 use md5::{Digest, Md5};
@@ -38,6 +38,40 @@ pub(crate) const ROOT: User = User { name: "root", password: "secret-root", role
 /// The bytes that sign tokens; over 32, with a line end that must not be trimmed.
 pub(crate) const SECRET: &[u8] = b"a secret of the integration tests, nowhere else\n";
 
+/// Everything that a gateway reads when it starts, in a directory of its own.
+pub(crate) struct Prepared {
+    pub(crate) dir: TempDir,
+    /// The configuration.
+    pub(crate) path: PathBuf,
+    pub(crate) ca: String,
+}
+
+impl Prepared {
+    /// See [`Gateway::with`].
+    pub(crate) fn new(upstream: &Upstream, settings: &str) -> Self {
+        Self::with_files(upstream, settings, &[])
+    }
+
+    /// See [`Gateway::with_files`].
+    pub(crate) fn with_files(upstream: &Upstream, settings: &str, files: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let ca = write_files(dir.path());
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text).expect("a file");
+        }
+        let fill = |text: &str| -> toml::Table {
+            let text = text.replace("DIR", &dir.path().display().to_string());
+            let text = text.replace("UPSTREAM", &format!("http://{}", upstream.address()));
+            text.parse().expect("TOML")
+        };
+        let mut config = fill(USUAL);
+        merge(&mut config, fill(settings));
+        let path = dir.path().join("gatewarden.toml");
+        std::fs::write(&path, toml::to_string(&config).expect("TOML")).expect("a file");
+        Self { dir, path, ca }
+    }
+}
+
 /// A running gateway; dropped, it is cut.
 pub(crate) struct Gateway {
     pub(crate) tls: SocketAddr,
@@ -62,20 +96,7 @@ impl Gateway {
 
     /// With files of its own in its directory, by name and content.
     pub(crate) async fn with_files(upstream: &Upstream, settings: &str, files: &[(&str, &str)]) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let ca = write_files(dir.path());
-        for (name, text) in files {
-            std::fs::write(dir.path().join(name), text).expect("a file");
-        }
-        let fill = |text: &str| -> toml::Table {
-            let text = text.replace("DIR", &dir.path().display().to_string());
-            let text = text.replace("UPSTREAM", &format!("http://{}", upstream.address()));
-            text.parse().expect("TOML")
-        };
-        let mut config = fill(USUAL);
-        merge(&mut config, fill(settings));
-        let path = dir.path().join("gatewarden.toml");
-        std::fs::write(&path, toml::to_string(&config).expect("TOML")).expect("a file");
+        let Prepared { dir, path, ca } = Prepared::with_files(upstream, settings, files);
         // In a thread of its own: preparing may block, which a test's runtime must not.
         let running = tokio::task::spawn_blocking(move || run(&path)).await.expect("a gateway");
         let (tls, plain) = (running.addresses[0], *running.addresses.last().expect("a listener"));

@@ -4,6 +4,7 @@ mod client;
 mod gateway;
 mod h2;
 mod message;
+mod process;
 mod seam;
 pub(crate) mod tls;
 mod upstream;
@@ -13,9 +14,10 @@ use std::future::Future;
 use std::time::Duration;
 
 pub(crate) use client::{Answer, Connection, Pair};
-pub(crate) use gateway::{ADMIN, Gateway, ROOT, SECRET, USER, User};
+pub(crate) use gateway::{ADMIN, Gateway, Prepared, ROOT, SECRET, USER, User};
 pub(crate) use h2::{H2, body, body_by_hand, whole};
 pub(crate) use message::{Fields, chunked};
+pub(crate) use process::Process;
 pub(crate) use upstream::{Recorded, Reply, Upstream};
 pub(crate) use websocket::{Frame, WebSocket, upgrade};
 

@@ -1,0 +1,64 @@
+//! `gatewarden serve` as a process of its own: signals, its log, its exit code.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+
+use super::{Prepared, within};
+
+/// A running process; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    log: Lines<BufReader<ChildStderr>>,
+}
+
+impl Process {
+    /// Starts `serve`. Its standard output is a pipe that nobody reads.
+    pub(crate) fn serve(prepared: &Prepared) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_gatewarden"))
+            .args(["serve", "--config"])
+            .arg(&prepared.path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the program");
+        let log = BufReader::new(child.stderr.take().expect("its log")).lines();
+        Self { child, log }
+    }
+
+    /// Reads its log until a line holds `text`; needs `log.level = "info"` for most.
+    pub(crate) async fn says(&mut self, text: &str) -> String {
+        let line = async {
+            loop {
+                let line = self.log.next_line().await.expect("text").expect("the log goes on");
+                if line.contains(text) {
+                    return line;
+                }
+            }
+        };
+        within(text, line).await
+    }
+
+    /// Where its first listener is, once it says so.
+    pub(crate) async fn address(&mut self) -> SocketAddr {
+        let line = self.says("listening").await;
+        let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        line["address"].as_str().and_then(|address| address.parse().ok()).expect("an address")
+    }
+
+    /// Sends it a signal by name.
+    pub(crate) async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().await.expect("kill");
+        assert!(sent.success());
+    }
+
+    /// How it ended; `None` for a signal.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        within("the end of the process", self.child.wait()).await.expect("a status").code()
+    }
+}

@@ -1,0 +1,63 @@
+//! The program as init systems see it: signals at any moment, and an exit code.
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::unix::pipe;
+
+use crate::harness::{Connection, Prepared, Process, Upstream, eventually, within};
+
+#[tokio::test]
+async fn a_signal_drains_and_ends_with_0() {
+    for signal in ["TERM", "INT"] {
+        let prepared = Prepared::new(&Upstream::start().await, "log.level = 'info'");
+        let mut process = Process::serve(&prepared);
+        process.address().await;
+        process.signal(signal).await;
+        assert_eq!(process.ended().await, Some(0), "{signal}");
+    }
+}
+
+#[tokio::test]
+async fn a_signal_before_it_listens_is_not_lost() {
+    let prepared = Prepared::new(&Upstream::start().await, "log.level = 'info'");
+    let users = prepared.dir.path().join("users.toml");
+    let content = std::fs::read(&users).unwrap();
+    std::fs::remove_file(&users).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &users, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let mut process = Process::serve(&prepared);
+    let mut pipe = None;
+    let mut opened = || {
+        pipe = pipe.take().or_else(|| pipe::OpenOptions::new().open_sender(&users).ok());
+        std::future::ready(pipe.is_some())
+    };
+    eventually("the users file to be read", &mut opened).await;
+    process.signal("HUP").await;
+    process.signal("TERM").await;
+    within("writing the users file", pipe.unwrap().write_all(&content)).await.unwrap();
+    assert_eq!(process.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn standard_output_that_nobody_reads_keeps_no_process_alive() {
+    let prepared = Prepared::new(&Upstream::start().await, "log = { level = 'info', access = 'stdout' }");
+    let mut process = Process::serve(&prepared);
+    let mut connection = Connection::tls(process.address().await, &prepared.ca).await;
+    // Over what a pipe holds.
+    for _ in 0..400 {
+        let path = "x".repeat(500);
+        let answer = connection.request(format!("GET /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
+        assert_eq!(answer.status, 401);
+    }
+    process.signal("TERM").await;
+    assert_eq!(process.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let prepared = Prepared::new(&Upstream::start().await, "log.level = 'info'\nserver.drain_delay = '60s'");
+    let mut process = Process::serve(&prepared);
+    process.address().await;
+    process.signal("TERM").await;
+    process.says("drain").await;
+    process.signal("TERM").await;
+    assert_eq!(process.ended().await, Some(1));
+}
