@@ -1,6 +1,6 @@
 //! The end of the process: readiness fails first, what is under way finishes, what does not is cut.
 
-use crate::harness::{Connection, Frame, Gateway, Pair, USER, Upstream, WebSocket, eventually};
+use crate::harness::{Connection, Frame, Gateway, Pair, USER, Upstream, WebSocket, eventually, within};
 
 #[tokio::test]
 async fn a_ready_gateway_says_so() {
@@ -84,6 +84,13 @@ async fn what_does_not_finish_in_time_is_cut() {
     gateway.ended().await;
     exchange.cancelled().await;
     assert!(connection.try_head().await.is_none_or(|(status, _)| status >= 500));
+}
+
+#[tokio::test]
+async fn an_owner_who_leaves_while_it_still_accepts_ends_it_at_once() {
+    let gateway = Gateway::with(&Upstream::start().await, "server.drain_delay = '60s'").await;
+    gateway.drain();
+    within("the end", tokio::task::spawn_blocking(move || drop(gateway))).await.unwrap();
 }
 
 async fn not_accepting(gateway: &Gateway) {

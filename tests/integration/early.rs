@@ -72,6 +72,20 @@ async fn a_coding_that_would_be_lost_is_501_and_a_repeated_length_400() {
     upstream.saw_nothing();
 }
 
+#[tokio::test]
+async fn an_upstream_that_answers_and_closes_before_it_has_read_is_heard() {
+    let upstream = Upstream::by_hand().await;
+    let gateway = Gateway::start(&upstream).await;
+    let pair = gateway.login(&USER).await;
+    let mut connection = gateway.connect().await;
+    connection.send(upload("/", &pair.lines())).await;
+    let mut exchange = upstream.exchange().await;
+    exchange.send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig").await;
+    drop(exchange);
+    let answer = connection.answer().await;
+    assert_eq!((answer.status, answer.text()), (413, "big"));
+}
+
 fn upload(target: &str, lines: &str) -> String {
     format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n{lines}\r\n", 2 * HALF)
 }

@@ -340,6 +340,16 @@ async fn as_user(upstream: &Upstream, gateway: &Gateway, user: &User) -> (Record
     (upstream.last_request(), pair)
 }
 
+#[tokio::test]
+async fn credentials_in_a_referer_stop_here() {
+    let (upstream, gateway, pair) = setup("").await;
+    let referer = format!("Referer: https://page/?a=b&{}\r\n", pair.query());
+    for (lines, kept) in [(referer.clone(), Some("https://page/?a=b")), (referer.repeat(2), None)] {
+        assert_eq!(gateway.get("/", &format!("{lines}{}", pair.lines())).await.status, 200);
+        assert_eq!(upstream.last_request().field("referer").as_deref(), kept);
+    }
+}
+
 async fn setup(settings: &str) -> (Upstream, Gateway, Pair) {
     let upstream = Upstream::start().await;
     let gateway = Gateway::with(&upstream, settings).await;

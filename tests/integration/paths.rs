@@ -65,6 +65,16 @@ async fn a_fragment_is_400() {
 }
 
 #[tokio::test]
+async fn a_fragment_of_a_request_that_is_refused_anyway_is_not_held_against_the_next() {
+    let (upstream, gateway, lines) = setup("").await;
+    let mut connection = gateway.connect().await;
+    let request = |method, path| format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
+    assert_eq!(connection.request(request("TRACE", "/a#b")).await.status, 501);
+    upstream.saw_nothing();
+    assert_eq!(connection.request(request("GET", "/a")).await.status, 200);
+}
+
+#[tokio::test]
 async fn controls_and_spaces_in_a_request_line_are_400() {
     let (upstream, gateway, lines) = setup("").await;
     for path in ["/a b", "/a\tb", "/a\x01b", "/a\x7fb", "/a\0b"] {

@@ -30,6 +30,15 @@ async fn a_websocket_carries_frames_both_ways() {
 }
 
 #[tokio::test]
+async fn a_handshake_over_http_1_0_is_a_plain_request() {
+    let (upstream, gateway, pair) = setup("").await;
+    let request = upgrade::request("/", &pair.lines()).replace("HTTP/1.1", "HTTP/1.0");
+    assert_eq!(gateway.request(request).await.status, 200);
+    let seen = upstream.only_request();
+    assert_eq!((seen.field("upgrade"), seen.field("connection")), (None, None));
+}
+
+#[tokio::test]
 async fn extensions_and_protocols_are_agreed_upon_by_the_two_ends() {
     let (upstream, gateway, pair) = setup("").await;
     let lines = format!(
