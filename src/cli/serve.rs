@@ -11,14 +11,9 @@ use crate::server::Running;
 /// Runs until a signal, then drains.
 pub(super) fn run(file: &Path) -> Result<(), CliError> {
     let waiting = Waiting::listen()?;
-    let (config, server) = super::prepare(file)?;
+    let (_config, server) = super::prepare(file)?;
     let bound = server.bind()?;
-    for (address, listener) in bound.addresses().iter().zip(&config.listeners) {
-        tracing::info!(%address, tls = listener.tls, "listening");
-    }
-    if let Some(address) = bound.health_address() {
-        tracing::info!(%address, "answering probes");
-    }
+    bound.announce();
     waiting.until_drained(bound.start()?)
 }
 

@@ -211,7 +211,6 @@ mod tests {
             "[upstreams.b]\nservers = [\"http://b\"]\ntls = {}",
             "[[listeners]]\ntls = false\nproxy_protocol = true",
             "[[listeners]]\ntls = false\nredirect = true",
-            "[[listeners]]\ntls = false\naddress = \"unix:a\"",
         ];
         for later in later {
             let problems = bad(later);

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use super::file::file_path;
-use super::network::socket_address;
+use super::network::listen_address;
 use super::problem::Located;
 use super::section::Section;
-use super::settings::{Certificate, Listener, Tls, TlsVersion};
+use super::settings::{Certificate, ListenAddress, Listener, Tls, TlsVersion};
 
 /// `[[listeners]]`: at least one.
 pub(super) fn listeners(root: &mut Section<'_>) -> Vec<Listener> {
@@ -25,9 +25,10 @@ fn listener(section: &mut Section<'_>) -> Option<Listener> {
     }
     section.unsupported_flag("proxy_protocol");
     section.unsupported_flag("redirect");
-    let default = || Located { value: SocketAddr::from(([0; 8], 10022)), place: section.place().clone() };
+    let default = ListenAddress::Tcp(SocketAddr::from(([0; 8], 10022)));
+    let default = || Located { value: default, place: section.place().clone() };
     let address = if section.has("address") { None } else { Some(default()) };
-    let address = section.parsed("address", socket_address).or(address)?;
+    let address = section.parsed("address", listen_address).or(address)?;
     Some(Listener { address, tls: tls?.value })
 }
 

@@ -7,8 +7,7 @@ use http::HeaderValue;
 use ipnet::IpNet;
 
 use super::findings::Wrong;
-use super::settings::{Host, ServerAddress};
-use super::unsupported::not_yet;
+use super::settings::{Host, ListenAddress, ServerAddress};
 use super::value::quoted;
 
 /// Bytes of a socket's path: what Linux takes, less the NUL behind it.
@@ -16,13 +15,28 @@ const LONGEST_UNIX_PATH: usize = 107;
 
 /// An address to listen on.
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Wrong> {
-    if text.starts_with("unix:") || text.starts_with("systemd:") {
-        return Err(not_yet(format!("{} is not supported by this build yet", quoted(text))));
-    }
     text.parse().map_err(|_| {
         let fix = "write an IP address and a port, such as \"[::]:10022\" or \"127.0.0.1:10022\"";
         Wrong::new(format!("{} is not an address to listen on", quoted(text)), fix)
     })
+}
+
+/// What a listener listens on: an address and a port, `unix:PATH` or `systemd:NAME`.
+pub(super) fn listen_address(text: &str) -> Result<ListenAddress, Wrong> {
+    match text.strip_prefix("systemd:") {
+        Some(name) => systemd_name(name).map(ListenAddress::Systemd),
+        None => match unix_path(text) {
+            Some(path) => path.map(ListenAddress::Unix),
+            None => socket_address(text).map(ListenAddress::Tcp),
+        },
+    }
+}
+
+/// The value of FileDescriptorName= (systemd.socket(5)).
+fn systemd_name(text: &str) -> Result<String, Wrong> {
+    let valid = (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && b != b':');
+    let fix = "write what FileDescriptorName= says in the .socket unit, such as \"systemd:https\"";
+    valid.then(|| text.to_owned()).ok_or_else(|| Wrong::new(format!("{} is not a socket's name", quoted(text)), fix))
 }
 
 /// `10.0.0.0/8`, or one address.
@@ -278,8 +292,15 @@ mod tests {
     fn addresses_to_listen_on_are_numbers() {
         assert!(socket_address("[::]:0").is_ok() && socket_address("127.0.0.1:10022").is_ok());
         assert!(socket_address("localhost:10022").is_err() && socket_address("10022").is_err());
-        for later in ["unix:/run/gatewarden.sock", "systemd:https"] {
-            assert!(socket_address(later).unwrap_err().what.ends_with("not supported by this build yet"));
+    }
+
+    #[test]
+    fn a_listener_may_have_a_path_or_a_name_instead_of_a_port() {
+        assert_eq!(listen_address("[::]:1"), Ok(ListenAddress::Tcp("[::]:1".parse().unwrap())));
+        assert_eq!(listen_address("unix:/run/g.sock"), Ok(ListenAddress::Unix("/run/g.sock".into())));
+        assert_eq!(listen_address("systemd:https"), Ok(ListenAddress::Systemd("https".into())));
+        for bad in ["unix:", "unix:@g", "systemd:", "systemd:a:b", "systemd:a b", "unix", "localhost:1"] {
+            assert!(listen_address(bad).is_err(), "{bad}");
         }
     }
 }

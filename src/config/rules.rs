@@ -7,7 +7,7 @@ use http::Method;
 
 use super::findings::{Findings, Wrong};
 use super::problem::{Located, Place};
-use super::settings::{Config, Route};
+use super::settings::{Config, Health, ListenAddress, Route};
 
 /// Checks the whole, and drops what no listener needs.
 pub(super) fn apply(mut config: Config, findings: &Findings) -> Config {
@@ -29,13 +29,15 @@ pub(super) fn apply(mut config: Config, findings: &Findings) -> Config {
 }
 
 fn addresses(config: &Config, findings: &Findings) {
-    let listeners = config.listeners.iter().map(|listener| ("listeners.address", &listener.address));
-    let health = config.health.iter().map(|health| ("health.listen", &health.listen));
-    let mut seen: Vec<&Located<SocketAddr>> = Vec::new();
+    let listeners = config.listeners.iter().map(|listener| ("listeners.address", listener.address.clone()));
+    let health = config.health.iter().map(|Health { listen }| {
+        ("health.listen", Located { value: ListenAddress::Tcp(listen.value), place: listen.place.clone() })
+    });
+    let mut seen: Vec<Located<ListenAddress>> = Vec::new();
     for (key, address) in listeners.chain(health) {
-        if let Some(earlier) = seen.iter().find(|earlier| collide(earlier.value, address.value)) {
+        if let Some(earlier) = seen.iter().find(|earlier| collide(&earlier.value, &address.value)) {
             let what = format!("{key}: {} is taken by {}{}", address.value, earlier.value, on_line(&earlier.place));
-            findings.add(&address.place, Wrong::new(what, "give each its own port"));
+            findings.add(&address.place, Wrong::new(what, "give each its own"));
         }
         seen.push(address);
     }
@@ -53,8 +55,9 @@ fn repeated<'c>(key: &str, paths: impl Iterator<Item = &'c Located<PathBuf>>, fi
 }
 
 /// Whether the second could not be bound while the first is; `[::]` is dual stack.
-fn collide(a: SocketAddr, b: SocketAddr) -> bool {
-    let covers = |a: SocketAddr, b: SocketAddr| a.ip().is_unspecified() && (a.is_ipv6() || b.is_ipv4());
+fn collide(a: &ListenAddress, b: &ListenAddress) -> bool {
+    let (ListenAddress::Tcp(a), ListenAddress::Tcp(b)) = (a, b) else { return a == b };
+    let covers = |a: &SocketAddr, b: &SocketAddr| a.ip().is_unspecified() && (a.is_ipv6() || b.is_ipv4());
     a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || covers(a, b) || covers(b, a))
 }
 
@@ -149,16 +152,23 @@ mod tests {
         let listeners = |a: &str, b: &str| {
             format!("[[listeners]]\naddress = \"{a}\"\ntls = false\n[[listeners]]\naddress = \"{b}\"\ntls = false\n")
         };
-        for (a, b) in
-            [("[::]:5", "0.0.0.0:5"), ("127.0.0.1:5", "0.0.0.0:5"), ("[::1]:5", "[::1]:5"), ("10.0.0.1:5", "[::]:5")]
-        {
+        for (a, b) in [
+            ("[::]:5", "0.0.0.0:5"),
+            ("127.0.0.1:5", "0.0.0.0:5"),
+            ("[::1]:5", "[::1]:5"),
+            ("10.0.0.1:5", "[::]:5"),
+            ("unix:a", "unix:a"),
+            ("systemd:a", "systemd:a"),
+        ] {
             assert_eq!(bad(&listeners(a, b)).len(), 1, "{a} {b}");
         }
-        for (a, b) in [("127.0.0.1:5", "127.0.0.2:5"), ("[::]:0", "[::]:0"), ("0.0.0.0:5", "[::1]:5")] {
+        for (a, b) in
+            [("127.0.0.1:5", "127.0.0.2:5"), ("[::]:0", "[::]:0"), ("0.0.0.0:5", "[::1]:5"), ("unix:a", "unix:b")]
+        {
             assert_eq!(good(&listeners(a, b)).listeners.len(), 3, "{a} {b}");
         }
         let taken = bad("[[listeners]]\naddress = \"[::]:10025\"\ntls = false\n[health]\n");
-        assert_eq!(taken, ["health.listen: 127.0.0.1:10025 is taken by [::]:10025 on line 14; give each its own port"]);
+        assert_eq!(taken, ["health.listen: 127.0.0.1:10025 is taken by [::]:10025 on line 14; give each its own"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the program wants to know: every setting checked, converted and complete, one struct a section.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -48,10 +49,21 @@ pub struct Config {
 /// One address that clients connect to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listener {
-    /// Address and port; `[::]` is dual stack; port 0 takes a free one.
-    pub address: Located<SocketAddr>,
+    /// Where.
+    pub address: Located<ListenAddress>,
     /// Whether TLS is spoken here.
     pub tls: bool,
+}
+
+/// What a listener listens on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// Address and port; `[::]` is dual stack; port 0 takes a free one.
+    Tcp(SocketAddr),
+    /// A Unix socket, at that path.
+    Unix(PathBuf),
+    /// Every socket that systemd passes under that name.
+    Systemd(String),
 }
 
 /// TLS for all listeners that speak it.
@@ -343,4 +355,14 @@ pub enum AccessLog {
     None,
     /// A file, appended to, reopened on SIGHUP.
     File(PathBuf),
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Systemd(name) => write!(f, "systemd:{name}"),
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! One downstream connection: TLS under a deadline, then HTTP/1.1 or HTTP/2 by ALPN.
 
 use std::convert::Infallible;
-use std::net::{SocketAddr, TcpStream as StdStream};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,7 +11,6 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::activity::{Activity, Exchange};
 use super::answer::Answer;
 use super::drive::{Ended, drive};
+use super::socket::{self, Stream};
 use super::stream::Watched;
 use super::streams::{Reading, Streams};
 use super::tls::Tls;
@@ -31,7 +31,7 @@ const BUFFER: usize = 64 * 1024;
 /// A connection that was accepted, on its way to a worker.
 #[derive(Debug)]
 pub(crate) struct Accepted {
-    pub(crate) stream: StdStream,
+    pub(crate) stream: Stream,
     pub(crate) address: SocketAddr,
     pub(crate) seat: Seat,
     /// Absent on listeners without TLS.
@@ -58,8 +58,7 @@ impl Serving {
 
     async fn try_serve(self, accepted: Accepted) -> Result<(), Ended> {
         let Accepted { stream, address, seat, tls } = accepted;
-        let stream = TcpStream::from_std(stream)?;
-        stream.set_nodelay(true)?;
+        let stream = socket::onto_this_loop(stream)?;
         let Some(tls) = tls else {
             let activity = Activity::new();
             let fragment = activity.fragment.clone();

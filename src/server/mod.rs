@@ -1,7 +1,9 @@
 //! Sockets, threads and their end: listeners, workers, connections, TLS, drain. Knows nothing of sessions.
 
+mod activation;
 mod activity;
 mod answer;
+mod bind;
 mod connection;
 mod descriptors;
 mod drain;
@@ -9,13 +11,15 @@ mod drive;
 mod linger;
 mod listener;
 mod refresh;
+mod socket;
 mod stream;
 mod streams;
 mod tls;
+mod unix_file;
 mod worker;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -26,7 +30,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::admin::health;
 use crate::auth::Sessions;
 use crate::clock::BootTime;
-use crate::config::{Config, Located, Problems};
+use crate::config::{Config, Problems};
 use crate::gateway::Gateway;
 use crate::telemetry::access_log::AccessLog;
 use drain::Drain;
@@ -49,7 +53,7 @@ pub struct Bound {
     gateway: Arc<Gateway>,
     tls: Option<Arc<Tls>>,
     listeners: Vec<Listener>,
-    health: Option<Listener>,
+    health: Option<TcpListener>,
 }
 
 /// A server at work.
@@ -81,33 +85,34 @@ impl Server {
     pub fn bind(self) -> io::Result<Bound> {
         let Self { config, gateway, tls } = self;
         descriptors::raise(&config.limits);
-        let named = |error: io::Error, what: &str| io::Error::new(error.kind(), format!("{what}: {error}"));
-        let log = AccessLog::open(&config.log).map_err(|error| named(error, "log.access"))?;
-        let bind = |address: &Located<SocketAddr>, tls| {
-            let what = || format!("{}: cannot listen on {}", address.place, address.value);
-            Listener::bind(address.value, tls).map_err(|error| named(error, &what()))
-        };
-        let listeners = config.listeners.iter().map(|listener| {
-            if !listener.tls && !listener.address.value.ip().is_loopback() {
-                tracing::warn!(address = %listener.address.value, "NO TLS: passwords and tokens pass in the clear here");
-            }
-            bind(&listener.address, tls.clone().filter(|_| listener.tls))
-        });
-        let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
-        let health = config.health.as_ref().map(|health| bind(&health.listen, None)).transpose()?;
+        // First, since taking systemd's sockets over changes the environment, which other threads might read.
+        let listeners = bind::listeners(&config, tls.as_ref())?;
+        let log = AccessLog::open(&config.log)
+            .map_err(|error| io::Error::new(error.kind(), format!("log.access: {error}")))?;
+        let health = bind::health(&config)?;
         Ok(Bound { gateway: Arc::new(gateway.with_access_log(log)), config, tls, listeners, health })
     }
 }
 
 impl Bound {
-    /// Where clients connect, in the order of the configuration; ports that were 0 are known now.
+    /// The TCP addresses that clients connect to, in the order of the configuration; ports that were 0 are known now.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(|listener| listener.address).collect()
+        self.listeners.iter().filter_map(|listener| listener.socket.address.tcp()).collect()
+    }
+
+    /// Says where clients and probes connect.
+    pub fn announce(&self) {
+        for Listener { socket, tls } in &self.listeners {
+            tracing::info!(address = %socket.address, tls = tls.is_some(), "listening");
+        }
+        if let Some(address) = self.health_address() {
+            tracing::info!(%address, "answering probes");
+        }
     }
 
     /// Where probes connect.
     pub fn health_address(&self) -> Option<SocketAddr> {
-        self.health.as_ref().map(|listener| listener.address)
+        self.health.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
     /// Starts the workers and accepts.
@@ -138,7 +143,7 @@ async fn control_loop(bound: Bound, drain: Drain, desks: Vec<Desk>, workers: Vec
     let Bound { config, gateway, tls, listeners, health } = bound;
     let places = Arc::new(Semaphore::new(config.limits.connections.get()));
     if let Some(health) = health {
-        tokio::spawn(health::serve(health.into_socket(), drain.asked.clone()));
+        tokio::spawn(health::serve(health, drain.asked.clone()));
     }
     let sweeper = tokio::spawn(sweep_sessions(gateway));
     let refresher = tokio::spawn(refresh::keep_fresh(tls));

@@ -1,0 +1,57 @@
+//! Binds every listener of the configuration.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use super::activation::Activated;
+use super::listener::Listener;
+use super::socket::{Socket, bind_tcp};
+use super::tls::Tls;
+use crate::config::{Config, ListenAddress, Located};
+
+/// Binds what clients connect to, in the order of the configuration.
+///
+/// # Errors
+/// The first that fails, with its place.
+pub(super) fn listeners(config: &Config, tls: Option<&Arc<Tls>>) -> io::Result<Vec<Listener>> {
+    let mut activated = activated(config)?;
+    let mut bound = Vec::new();
+    for listener in &config.listeners {
+        let address = &listener.address;
+        let sockets = Socket::bind(&address.value, &mut activated).map_err(|error| at(address, &error))?;
+        for socket in sockets {
+            if !listener.tls && !socket.address.is_local() {
+                tracing::warn!(address = %socket.address, "NO TLS: passwords and tokens pass in the clear here");
+            }
+            bound.push(Listener { socket, tls: tls.filter(|_| listener.tls).cloned() });
+        }
+    }
+    for name in activated.left() {
+        tracing::warn!(%name, "systemd passed a socket that no listener names; it is not accepted on");
+    }
+    Ok(bound)
+}
+
+/// Binds what probes connect to.
+///
+/// # Errors
+/// What the kernel says, with its place.
+pub(super) fn health(config: &Config) -> io::Result<Option<TcpListener>> {
+    let Some(health) = &config.health else { return Ok(None) };
+    let bound = bind_tcp(health.listen.value).map_err(|error| at(&health.listen, &error))?;
+    Ok(Some(bound))
+}
+
+/// The environment is asked only where the configuration asks for it.
+fn activated(config: &Config) -> io::Result<Activated> {
+    let asked = |address: &Located<ListenAddress>| matches!(address.value, ListenAddress::Systemd(_));
+    match config.listeners.iter().any(|listener| asked(&listener.address)) {
+        true => Activated::from_environment(),
+        false => Ok(Activated::default()),
+    }
+}
+
+fn at<A: std::fmt::Display>(address: &Located<A>, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: cannot listen on {}: {error}", address.place, address.value))
+}

@@ -1,0 +1,164 @@
+//! Sockets that listen: TCP ports, Unix sockets, and those that systemd hands over. Knows nothing of what is spoken on them.
+
+use std::fmt;
+use std::io;
+use std::net::{self, Ipv4Addr, SocketAddr};
+use std::os::unix::net as unix;
+use std::path::PathBuf;
+
+use socket2::{Domain, Protocol, Type};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_util::either::Either;
+
+use super::activation::Activated;
+use super::unix_file::UnixFile;
+use crate::config::ListenAddress;
+
+/// Connections that the kernel holds until they are accepted.
+pub(super) const BACKLOG: i32 = 4096;
+
+/// A peer on this machine, whose end of a Unix socket has no address of its own.
+const THIS_MACHINE: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
+
+/// A stream that no event loop watches yet.
+pub(crate) type Stream = Either<net::TcpStream, unix::UnixStream>;
+
+/// A socket that listens; a Unix socket's file goes with it.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    listener: Either<net::TcpListener, unix::UnixListener>,
+    pub(crate) address: Address,
+    file: Option<UnixFile>,
+}
+
+/// A socket that this thread's event loop watches.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    listener: Either<TcpListener, UnixListener>,
+    _file: Option<UnixFile>,
+}
+
+/// Where a socket listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    Tcp(SocketAddr),
+    /// Empty where systemd handed over a socket without a path.
+    Unix(PathBuf),
+}
+
+impl Socket {
+    /// Binds one socket, or takes all that systemd passed under one name.
+    ///
+    /// # Errors
+    /// What the kernel says, or that systemd passed none.
+    pub(crate) fn bind(address: &ListenAddress, activated: &mut Activated) -> io::Result<Vec<Self>> {
+        match address {
+            ListenAddress::Tcp(address) => Ok(vec![Self::tcp(bind_tcp(*address)?)?]),
+            ListenAddress::Unix(path) => {
+                let (listener, file) = UnixFile::bind(path)?;
+                let address = Address::Unix(path.clone());
+                Ok(vec![Self { listener: Either::Right(listener), address, file: Some(file) }])
+            }
+            ListenAddress::Systemd(name) => activated.take(name),
+        }
+    }
+
+    /// A TCP socket that listens already.
+    pub(super) fn tcp(listener: net::TcpListener) -> io::Result<Self> {
+        let address = Address::Tcp(listener.local_addr()?);
+        Ok(Self { listener: Either::Left(listener), address, file: None })
+    }
+
+    /// A Unix socket that listens already; whoever made its file removes it.
+    pub(super) fn unix(listener: unix::UnixListener) -> io::Result<Self> {
+        let path = listener.local_addr()?.as_pathname().map(PathBuf::from).unwrap_or_default();
+        Ok(Self { listener: Either::Right(listener), address: Address::Unix(path), file: None })
+    }
+
+    /// Lets the event loop of this thread watch it.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(crate) fn watch(self) -> io::Result<Watched> {
+        let listener = match self.listener {
+            Either::Left(listener) => Either::Left(TcpListener::from_std(listener)?),
+            Either::Right(listener) => Either::Right(UnixListener::from_std(listener)?),
+        };
+        Ok(Watched { listener, _file: self.file })
+    }
+}
+
+impl Watched {
+    /// The next connection, taken off this event loop, and where its peer is.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        match &self.listener {
+            Either::Left(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok((Either::Left(stream.into_std()?), peer))
+            }
+            Either::Right(listener) => {
+                let (stream, _unnamed) = listener.accept().await?;
+                Ok((Either::Right(stream.into_std()?), THIS_MACHINE.into()))
+            }
+        }
+    }
+}
+
+/// Binds; `[::]` takes IPv4 as well.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn bind_tcp(address: SocketAddr) -> io::Result<net::TcpListener> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Hands a stream to the event loop of this thread.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn onto_this_loop(stream: Stream) -> io::Result<Either<TcpStream, UnixStream>> {
+    Ok(match stream {
+        Either::Left(stream) => {
+            stream.set_nodelay(true)?;
+            Either::Left(TcpStream::from_std(stream)?)
+        }
+        Either::Right(stream) => Either::Right(UnixStream::from_std(stream)?),
+    })
+}
+
+impl Address {
+    /// Address and port, if it has any.
+    pub(crate) fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Whether only this machine reaches it.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
