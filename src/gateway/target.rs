@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unjudgeable(pub(crate) &'static str);
 
-/// Accepts a path that means one thing only: no control, space, backslash, bad escape, `%00` or dot segment, raw or encoded.
+/// Accepts a path that means one thing only: no space, backslash or bad escape, and no control or dot segment, raw or encoded.
 pub(crate) fn judge(path: &str) -> Result<(), Unjudgeable> {
     if !path.starts_with('/') {
         return Err(Unjudgeable("The path must start with a slash"));
@@ -33,26 +33,28 @@ pub(crate) fn holds_encoded_slash(path: &str) -> bool {
 pub(crate) fn is_plain(path: &str) -> bool {
     let bytes = path.as_bytes();
     let odd = |b: &u8| matches!(b, b'%' | b';') || b.is_ascii_uppercase();
-    let merges = bytes.windows(2).any(|pair| pair == b"//");
-    !(bytes.iter().any(odd) || merges || bytes.len() > 1 && bytes.ends_with(b"/"))
+    let merges_or_trims = bytes.windows(2).any(|pair| matches!(pair, b"//" | b"./"));
+    !(bytes.iter().any(odd) || merges_or_trims || bytes.ends_with(b".") || bytes.len() > 1 && bytes.ends_with(b"/"))
 }
 
-/// Bytes of a path that is read leniently; each reading is a pass over it, and nobody has proven who he is yet.
+/// Bytes of a path that is read leniently.
 const LONGEST_ODD_PATH: usize = 8 * 1024;
 /// Readings of a path; real ones have a handful.
 const MOST_READINGS: usize = 64;
+/// Bytes of all readings that are worked through, some 3 ns each: nobody has proven who he is yet.
+const MOST_BYTES: usize = 64 * 1024;
 
 /// Every path that a lenient reader could see, in lower case: escapes decoded once or twice, `;params` cut, `//` merged, dot
-/// segments resolved, one trailing slash dropped, and any of these together. The path itself comes first. `None` when that
-/// would be too much work to be judged.
+/// segments resolved, dots and spaces around segments trimmed, one trailing slash dropped, and any of these together. The path
+/// itself comes first. `None` when that would be too much work to be judged.
 pub(crate) fn readings(path: &str) -> Option<Vec<Vec<u8>>> {
     if path.len() > LONGEST_ODD_PATH {
         return None;
     }
     let mut seen: Vec<(Vec<u8>, u8)> = vec![(path.as_bytes().to_ascii_lowercase(), 0)];
-    let mut next = 0;
+    let (mut next, mut bytes) = (0, 0);
     while let Some((reading, decodes)) = seen.get(next).cloned() {
-        next += 1;
+        (next, bytes) = (next + 1, bytes + reading.len());
         let mut note = |variant: Vec<u8>, decodes: u8| {
             if variant.starts_with(b"/") && !seen.iter().any(|(known, times)| *known == variant && *times <= decodes) {
                 seen.push((variant, decodes));
@@ -64,7 +66,8 @@ pub(crate) fn readings(path: &str) -> Option<Vec<Vec<u8>>> {
         note(cut_params(&reading), decodes);
         note(merge_slashes(&reading), decodes);
         note(resolve_dots(&reading), decodes);
-        if seen.len() > MOST_READINGS {
+        note(trim_segments(&reading), decodes);
+        if seen.len() > MOST_READINGS || bytes > MOST_BYTES {
             return None;
         }
     }
@@ -86,7 +89,9 @@ fn decode_checked(path: &str) -> Result<Cow<'_, [u8]>, Unjudgeable> {
     for escape in escapes(path) {
         match escape {
             None => return Err(Unjudgeable("The path holds a bad percent escape")),
-            Some(0) => return Err(Unjudgeable("The path holds an encoded NUL")),
+            Some(byte) if byte.is_ascii_control() => {
+                return Err(Unjudgeable("The path holds an encoded control character"));
+            }
             Some(_) => {}
         }
     }
@@ -97,8 +102,14 @@ fn decode(path: &[u8]) -> Vec<u8> {
     percent_encoding::percent_decode(path).collect()
 }
 
+/// What stands behind each slash; a path starts with one.
 fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    path.split(|b| *b == b'/')
+    path.split(|b| *b == b'/').skip(1)
+}
+
+fn push_segment(path: &mut Vec<u8>, segment: &[u8]) {
+    path.push(b'/');
+    path.extend_from_slice(segment);
 }
 
 fn cut_params(path: &[u8]) -> Vec<u8> {
@@ -117,16 +128,29 @@ fn merge_slashes(path: &[u8]) -> Vec<u8> {
 }
 
 fn resolve_dots(path: &[u8]) -> Vec<u8> {
-    let mut kept: Vec<&[u8]> = Vec::new();
+    let mut resolved = Vec::with_capacity(path.len());
     for segment in segments(path) {
         match segment {
             b"." => {}
-            b".." if kept.len() > 1 => drop(kept.pop()),
-            b".." => {}
-            other => kept.push(other),
+            b".." => resolved.truncate(resolved.iter().rposition(|b| *b == b'/').unwrap_or(0)),
+            other => push_segment(&mut resolved, other),
         }
     }
-    if kept.len() == 1 { b"/".to_vec() } else { kept.join(&b'/') }
+    if resolved.is_empty() { b"/".to_vec() } else { resolved }
+}
+
+/// As Windows names files, and as code does that trims what it is given: spaces and controls on both sides, dots at the end.
+fn trim_segments(path: &[u8]) -> Vec<u8> {
+    let mut trimmed = Vec::with_capacity(path.len());
+    segments(path).for_each(|segment| push_segment(&mut trimmed, trim_segment(segment)));
+    trimmed
+}
+
+fn trim_segment(segment: &[u8]) -> &[u8] {
+    let blank = |b: &u8| *b <= b' ' || *b == 0x7f;
+    let start = segment.iter().position(|b| !blank(b)).unwrap_or(segment.len());
+    let end = segment.iter().rposition(|b| !blank(b) && *b != b'.').map_or(start, |last| last + 1);
+    &segment[start..end.max(start)]
 }
 
 fn drop_slash(path: &[u8]) -> &[u8] {
@@ -155,6 +179,10 @@ mod tests {
             "/%2",
             "/%zz",
             "/%00",
+            "/a%0a",
+            "/a%0D/b",
+            "/%1f",
+            "/%7F",
             "/..",
             "/a/../b",
             "/a/.",
@@ -199,6 +227,11 @@ mod tests {
         assert!(sees("/x//api/", "/x/api"));
         assert!(sees("/x%3bv=1/api;y", "/x/api"));
         assert!(sees("/x%252f..;v%252fADMIN%2f", "/admin"));
+        for padded in ["/api.", "/api...", "/api%20", "/%20api%20.", "/api%252e", "/api%250a", "/api. /;x", "//API.;x"]
+        {
+            assert!(sees(padded, "/api"), "{padded}");
+        }
+        assert!(sees("/api./x%20/y", "/api/x/y") && !sees("/.api", "/api"));
     }
 
     #[test]
@@ -209,9 +242,11 @@ mod tests {
 
     #[test]
     fn a_long_path_costs_few_readings_or_none() {
-        for odd in ["/", "/;", "%2f", "%252f", "/.", "a;/"] {
+        for odd in ["/", "/;", "%2f", "%252f", "/.", "a;/", "a./", "%20/", "%252e;/", "a%20.;/%252f"] {
             let count = |bytes: usize| readings(&format!("/{}", odd.repeat(bytes / odd.len()))).map(|all| all.len());
             assert!(count(LONGEST_ODD_PATH - 1).is_none_or(|readings| readings <= 2 * MOST_READINGS), "{odd}");
+            let long = readings(&format!("/{}", odd.repeat((LONGEST_ODD_PATH - 1) / odd.len())));
+            assert!(long.is_none_or(|all| all.iter().map(Vec::len).sum::<usize>() <= 2 * MOST_BYTES), "{odd}");
             assert_eq!(count(32 * 1024), None, "{odd}");
         }
     }

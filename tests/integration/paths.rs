@@ -42,6 +42,11 @@ async fn paths_that_no_two_readers_read_alike_are_400() {
         "/a%5C..%5Cb",
         "/a%00b",
         "/%00",
+        "/a%0a",
+        "/a%0D%0Ab",
+        "/a%09",
+        "/%1f/a",
+        "/a%7F",
         "/%",
         "/a%2",
         "/a%zz",
@@ -114,6 +119,17 @@ async fn paths_that_another_reading_gives_to_another_route_are_400() {
         "/upper/x",
         "/Upper//x",
         "/upper/x/y",
+        "/private.",
+        "/private./x",
+        "/private..../x",
+        "/private%20",
+        "/%20private",
+        "/private%20.%20/x",
+        "/private%2e",
+        "/private%2520",
+        "/private%250a",
+        "/exact.",
+        "/exact%20/",
     ] {
         let answer = gateway.get(path, &lines).await;
         assert_eq!(answer.status, 400, "{path}: {}", answer.text());
@@ -124,7 +140,19 @@ async fn paths_that_another_reading_gives_to_another_route_are_400() {
 #[tokio::test]
 async fn the_same_readings_pass_where_they_select_the_same_route() {
     let (upstream, gateway, lines) = setup(ROUTES).await;
-    for path in ["/PRIVATEER", "/privateer", "//a//b", "/a/", "/a;b", "/%61", "/exact/x", "/exacte"] {
+    for path in [
+        "/PRIVATEER",
+        "/privateer",
+        "//a//b",
+        "/a/",
+        "/a;b",
+        "/%61",
+        "/exact/x",
+        "/exacte",
+        "/a.",
+        "/a%20/b",
+        "/.private",
+    ] {
         assert_eq!(gateway.get(path, &lines).await.status, 200, "{path}");
         assert_eq!(upstream.last_request().target(), path);
     }
