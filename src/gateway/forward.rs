@@ -12,13 +12,14 @@ use tokio::time::Instant;
 use super::body::Body;
 use super::credentials::{self, Presented, X_ACCESS_TOKEN, X_KEY};
 use super::error::Refusal;
+use super::prefix::{self, Places};
 use super::record::Record;
 use super::routes::Forward;
 use super::upgrade::{self, Handshake};
-use super::{Worker, client, prefix};
+use super::{Worker, client};
 use crate::auth::Admission;
 use crate::upstream::headers::{announced_trailers, strip_hop_by_hop, strip_hop_by_hop_of_answer};
-use crate::upstream::{AnswerBody, Answered, BodyBounds, Progress, RequestBody, TrailerRule, Tunnel};
+use crate::upstream::{AnswerBody, Answered, BodyBounds, Progress, RequestBody, Server, TrailerRule, Tunnel};
 
 /// A request that may go on, and everything that decides how.
 pub(crate) struct Going<'a> {
@@ -100,9 +101,7 @@ impl Worker {
                 let (mut head, incoming) = response.into_parts();
                 strip_hop_by_hop_of_answer(&mut head.headers);
                 head.version = Version::HTTP_11;
-                if going.route.strip_prefix {
-                    prefix::give_back(&mut head.headers, &going.route.path, going.authority.as_ref());
-                }
+                going.give_back(&mut head.headers, &lease.server.0);
                 let body = Body::upstream(AnswerBody::new(incoming, lease, trailers));
                 Ok(Response::from_parts(head, body))
             }
@@ -119,6 +118,10 @@ impl Worker {
         if !handshake.is_granted(&answered.response) {
             return Err(Refusal::BadSwitch);
         }
+        let mut headers = std::mem::take(answered.response.headers_mut());
+        strip_hop_by_hop_of_answer(&mut headers);
+        going.give_back(&mut headers, &answered.lease.server.0);
+        upgrade::ask(&mut headers);
         let upstream = hyper::upgrade::on(&mut answered.response);
         let (record, ending) = (going.record.clone(), self.ending.clone());
         let idle_timeout = self.gateway.limits.tunnel_idle_timeout;
@@ -136,9 +139,6 @@ impl Worker {
             }
             drop(lease);
         });
-        let mut headers = std::mem::take(answered.response.headers_mut());
-        strip_hop_by_hop_of_answer(&mut headers);
-        upgrade::ask(&mut headers);
         let mut response = Response::new(Body::full(""));
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *response.headers_mut() = headers;
@@ -165,6 +165,17 @@ impl Going<'_> {
         if let Some(presented) = self.presented.as_ref().filter(|_| self.route.forward_credentials) {
             headers.insert(X_KEY, presented.key_text.clone());
             headers.insert(X_ACCESS_TOKEN, presented.token.clone());
+        }
+    }
+
+    /// Makes what an answer says of places true for the client, where the upstream was told otherwise.
+    fn give_back(&self, answer: &mut HeaderMap, server: &Server) {
+        let Forward { strip_prefix, ref path, ref upstream, .. } = **self.route;
+        if strip_prefix || upstream.renames_host() {
+            let prefix = if strip_prefix { path } else { "" };
+            let server = upstream.renames_host().then_some(server);
+            let (authority, scheme) = (self.authority.as_ref(), self.record.client.scheme);
+            Places { prefix, authority, scheme, server }.give_back(answer);
         }
     }
 
@@ -196,13 +207,14 @@ fn outbound_uri(uri: &Uri, going: &Going<'_>) -> Result<Uri, Refusal> {
     PathAndQuery::try_from(target).map(Uri::from).map_err(|_| Refusal::Ambiguous("The path is malformed"))
 }
 
+/// What the client said; a client of HTTP/1.0 may have said nothing. Where the upstream wants its own name, sending sets that of
+/// the server that is chosen then.
 fn set_host(headers: &mut HeaderMap, going: &Going<'_>) {
     let told = going.authority.as_ref().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
     if let Some(told) = &told {
         headers.insert(client::X_FORWARDED_HOST, told.clone());
     }
-    let renamed = going.route.upstream.server_host();
-    let host = if going.route.upstream.renames_host() { renamed } else { told.or(renamed) };
+    let host = told.or(going.route.upstream.server_host());
     headers.insert(HOST, host.unwrap_or(HeaderValue::from_static("localhost")));
 }
 

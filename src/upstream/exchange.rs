@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::HOST;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
@@ -130,7 +131,10 @@ impl Upstream {
         Err(fault)
     }
 
-    async fn attempt(&self, mut lease: Lease, request: Request<RequestBody>) -> Attempt {
+    async fn attempt(&self, mut lease: Lease, mut request: Request<RequestBody>) -> Attempt {
+        if self.renames_host() {
+            request.headers_mut().insert(HOST, lease.server.0.host_header.clone());
+        }
         let progress = request.body().progress();
         lease.connection.begin();
         let answer = lease.connection.sender.try_send_request(request);

@@ -48,6 +48,11 @@ impl Server {
         }
     }
 
+    /// Whether that host, with or without a port, is its own, as it is configured or as `Host` says it.
+    pub(crate) fn is_called(&self, host: &str) -> bool {
+        host.eq_ignore_ascii_case(&self.label) || host.as_bytes().eq_ignore_ascii_case(self.host_header.as_bytes())
+    }
+
     /// Leaves the server alone for a while that grows with each refusal in a row.
     pub(crate) fn refused(&self, now: BootTime) {
         let doublings = self.refusals.fetch_add(1, Relaxed).min(5);

@@ -223,6 +223,43 @@ async fn ambiguous_query_credentials_are_refused_and_never_forwarded() {
     upstream.saw_nothing();
 }
 
+#[tokio::test]
+async fn a_pair_in_headers_is_refused_where_only_the_query_may_hold_it() {
+    let (upstream, gateway) = with_route("credentials = ['query']").await;
+    let pair = gateway.login(&USER).await;
+    refused("headers", &gateway.get("/", &pair.lines()).await);
+    refused("both", &gateway.get(&format!("/?{}", pair.query()), &pair.lines()).await);
+    upstream.saw_nothing();
+    assert_eq!(gateway.get(&format!("/?a&{}", pair.query()), "").await.status, 200);
+    let request = upstream.only_request();
+    assert_eq!((request.target(), request.field("x-key")), ("/?a", None));
+}
+
+#[tokio::test]
+async fn a_second_pair_in_the_query_never_slips_past_where_the_upstream_reads_credentials() {
+    let (upstream, gateway) = with_route("forward_credentials = true").await;
+    let (pair, other) = (gateway.login(&USER).await, gateway.login(&ROOT).await);
+    for query in
+        [other.query(), pair.query(), format!("x_key={}", other.key), "access_token[]=".into(), "X.Key=1".into()]
+    {
+        refused(&query, &gateway.get(&format!("/?{query}"), &pair.lines()).await);
+        refused(&query, &gateway.get(&format!("/?{query}"), "").await);
+    }
+    upstream.saw_nothing();
+}
+
+#[tokio::test]
+async fn a_pair_from_the_query_is_forwarded_as_it_was_judged_where_the_route_says_so() {
+    let (upstream, gateway) = with_route("credentials = ['header', 'query'], forward_credentials = true").await;
+    let pair = gateway.login(&USER).await;
+    let target = format!("/?a=1&{}", pair.query());
+    assert_eq!(gateway.get(&target, "").await.status, 200);
+    let request = upstream.only_request();
+    assert_eq!(request.target(), target);
+    assert_eq!(request.field("x-key").as_deref(), Some(pair.key.as_str()));
+    assert_eq!(request.field("x-access-token").as_deref(), Some(pair.token.as_str()));
+}
+
 type Lines = Vec<(&'static str, String)>;
 
 /// What is wrong, and the header lines that are.
@@ -319,9 +356,14 @@ async fn both() -> (Upstream, Gateway) {
 }
 
 async fn with_query() -> (Upstream, Gateway) {
+    with_route("credentials = ['header', 'query']").await
+}
+
+/// One route, with these keys.
+async fn with_route(keys: &str) -> (Upstream, Gateway) {
     let upstream = Upstream::start().await;
-    let settings = "routes = [{ path = '/', upstream = 'main', credentials = ['header', 'query'] }]";
-    let gateway = Gateway::with(&upstream, settings).await;
+    let settings = format!("routes = [{{ path = '/', upstream = 'main', {keys} }}]");
+    let gateway = Gateway::with(&upstream, &settings).await;
     (upstream, gateway)
 }
 

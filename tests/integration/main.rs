@@ -14,6 +14,7 @@ mod harness;
 mod headers;
 mod limits;
 mod paths;
+mod places;
 mod processes;
 mod retries;
 mod routes;

@@ -227,29 +227,6 @@ async fn http_2_paths_are_judged_alike() {
     assert_eq!(upstream.only_request().target(), "/a//b?c=%2f");
 }
 
-#[tokio::test]
-async fn a_stripped_prefix_leaves_one_slash_and_comes_back_in_answers() {
-    let upstream = Upstream::answering(
-        "HTTP/1.1 201 Created\r\nLocation: /made/1\r\nContent-Location: /made/1?x\r\nSet-Cookie: a=b; Path=/made; Secure\r\n\
-         Content-Length: 0\r\n\r\n",
-    )
-    .await;
-    let settings = "routes = [{ path = '/engine', upstream = 'main', strip_prefix = true }]";
-    let gateway = Gateway::with(&upstream, settings).await;
-    let lines = gateway.login(&USER).await.lines();
-    for (asked, sent) in
-        [("/engine", "/"), ("/engine?q", "/?q"), ("/engine/", "/"), ("/engine/a/b?c=/engine", "/a/b?c=/engine")]
-    {
-        let answer = gateway.get(asked, &lines).await;
-        assert_eq!((answer.status, upstream.last_request().target()), (201, sent), "{asked}");
-        assert_eq!(answer.field("location"), Some("/engine/made/1"));
-        assert_eq!(answer.field("content-location"), Some("/engine/made/1?x"));
-        assert_eq!(answer.field("set-cookie"), Some("a=b; Path=/engine/made; Secure"));
-    }
-    drop(gateway.get("/engine//evil.example/x", &lines).await);
-    assert!(upstream.requests().iter().all(|request| !request.target().starts_with("//")));
-}
-
 async fn setup(settings: &str) -> (Upstream, Gateway, String) {
     let upstream = Upstream::start().await;
     let gateway = Gateway::with(&upstream, settings).await;

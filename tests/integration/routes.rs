@@ -113,6 +113,32 @@ async fn hosts_choose_between_upstreams() {
 }
 
 #[tokio::test]
+async fn a_host_without_rules_of_its_own_gets_those_for_any_host_alone() {
+    let upstream = Upstream::start().await;
+    let settings = "routes = [{ path = '/', upstream = 'main', hosts = ['api.example.com'] },
+                              { path = '/shut', access = 'deny', hosts = ['api.example.com'] },
+                              { path = '/shared', upstream = 'main', exact = true }]";
+    let gateway = Gateway::with(&upstream, settings).await;
+    let lines = gateway.login(&USER).await.lines();
+    let get = |host: &str, path: &str| format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n");
+    for (host, path, status) in [
+        ("other.example.com", "/", 404),
+        ("other.example.com", "/shut", 404),
+        ("api.example.com.evil.example", "/", 404),
+        ("xapi.example.com", "/", 404),
+        ("api.example.com", "/shut/x", 403),
+        ("API.EXAMPLE.COM.", "/shut", 403),
+        ("api.example.com", "/SHUT", 400),
+    ] {
+        assert_eq!(gateway.plain().await.request(get(host, path)).await.status, status, "{host} {path}");
+    }
+    upstream.saw_nothing();
+    for (host, path) in [("other.example.com", "/shared"), ("api.example.com", "/shared"), ("api.example.com.", "/x")] {
+        assert_eq!(gateway.plain().await.request(get(host, path)).await.status, 200, "{host} {path}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_name_and_a_host_that_select_different_rules_are_421() {
     let upstream = Upstream::start().await;
     let settings = "routes = [{ path = '/', upstream = 'main', hosts = ['api.example.com'] },
