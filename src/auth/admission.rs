@@ -43,14 +43,24 @@ pub struct Presented<'a> {
 }
 
 /// Why a request may not go upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Denied {
     /// A session is needed and none was presented.
     Missing,
     /// What was presented opens nothing.
     Rejected(Rejected),
     /// The session lives, its role is not among those that may pass.
-    Forbidden,
+    Forbidden(Arc<Session>),
+}
+
+impl Denied {
+    /// Whose request it was, where that is proven.
+    pub fn session(&self) -> Option<&Arc<Session>> {
+        match self {
+            Self::Forbidden(session) => Some(session),
+            Self::Missing | Self::Rejected(_) => None,
+        }
+    }
 }
 
 /// Decides about one request.
@@ -67,7 +77,7 @@ pub fn admit(
     let presented = presented.ok_or(Denied::Missing)?;
     let session = sessions.authenticate(&presented.key, presented.token, now).map_err(Denied::Rejected)?;
     if !roles.is_empty() && !roles.contains(session.role()) {
-        return Err(Denied::Forbidden);
+        return Err(Denied::Forbidden(session));
     }
     Ok(Admission { session: Some(session) })
 }

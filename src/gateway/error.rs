@@ -186,7 +186,7 @@ impl From<Denied> for Refusal {
         match denied {
             Denied::Rejected(Rejected::Expired) => Self::TokenExpired,
             Denied::Missing | Denied::Rejected(Rejected::Unknown | Rejected::Mismatch) => Self::InvalidToken,
-            Denied::Forbidden => Self::Forbidden,
+            Denied::Forbidden(_) => Self::Forbidden,
         }
     }
 }

@@ -33,7 +33,7 @@ impl Gateway {
         record: &Rc<Record>,
         request: &mut Request<Option<Incoming>>,
     ) -> Result<Response<Body>, Refusal> {
-        let bytes = read_login(request, self.limits.header_timeout).await?;
+        let bytes = read_login(record, request, self.limits.header_timeout).await?;
         let Login { username, password } = Login::parse(&bytes)?;
         drop(bytes);
         let password = Password::new(password);
@@ -72,7 +72,11 @@ impl Rules {
     }
 }
 
-async fn read_login(request: &mut Request<Option<Incoming>>, patience: Duration) -> Result<BytesMut, Refusal> {
+async fn read_login(
+    record: &Record,
+    request: &mut Request<Option<Incoming>>,
+    patience: Duration,
+) -> Result<BytesMut, Refusal> {
     let headers = request.headers();
     if !is_json(headers) {
         return Err(Refusal::NotJson);
@@ -86,6 +90,7 @@ async fn read_login(request: &mut Request<Option<Incoming>>, patience: Duration)
         let Some(body) = request.body_mut() else { return Ok(bytes) };
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| Refusal::BodyBroken)?.into_data() else { continue };
+            record.received(data.len());
             if bytes.len() + data.len() > LOGIN_BYTES {
                 return Err(Refusal::BodyTooLarge);
             }

@@ -38,7 +38,7 @@ use routes::{Action, Forward, Names, Selection};
 pub use rules::Rules;
 pub use worker::Worker;
 
-use crate::auth::{self, Access, Admission};
+use crate::auth::{self, Access, Admission, Denied};
 use crate::clock::BootTime;
 
 impl Worker {
@@ -79,10 +79,7 @@ impl Worker {
             Action::Logout => gateway.logout(record, request.headers()),
             Action::Deny => Err(Refusal::Forbidden),
             Action::Forward(route) => {
-                let (admission, presented) = gateway.admit(route, request)?;
-                if let Some(session) = admission.session() {
-                    record.admitted(session);
-                }
+                let (admission, presented) = gateway.admit(record, route, request)?;
                 self.forward(Going { record, route, admission, presented, authority }, request).await
             }
         }
@@ -136,6 +133,7 @@ impl Gateway {
     /// The proof that this request may pass, and the pair that got it; on public routes no pair is looked at.
     fn admit<B>(
         &self,
+        record: &Record,
         route: &Forward,
         request: &Request<B>,
     ) -> Result<(Admission, Option<credentials::Presented>), Refusal> {
@@ -146,6 +144,10 @@ impl Gateway {
             (Access::Session { roles: &route.roles }, presented)
         };
         let pair = presented.as_ref().map(credentials::Presented::pair);
-        Ok((auth::admit(&self.sessions, access, pair, BootTime::now())?, presented))
+        let admitted = auth::admit(&self.sessions, access, pair, BootTime::now());
+        if let Some(session) = admitted.as_ref().map_or_else(Denied::session, Admission::session) {
+            record.admitted(session);
+        }
+        Ok((admitted?, presented))
     }
 }

@@ -108,6 +108,11 @@ impl Record {
         self.status.set(status.as_u16());
     }
 
+    /// Bytes of a request's body that the gateway read for itself.
+    pub(crate) fn received(&self, bytes: usize) {
+        self.received.set(self.received.get() + bytes as u64);
+    }
+
     /// Bytes of the answer's body went out.
     pub(crate) fn sent(&self, bytes: usize) {
         self.sent.set(self.sent.get() + bytes as u64);

@@ -215,16 +215,22 @@ fn append_members(buffer: &mut Vec<u8>, line: &Line<'_>) -> io::Result<()> {
 }
 
 fn write_text(buffer: &mut Vec<u8>, line: &Line<'_>, time: &dyn std::fmt::Display) -> io::Result<()> {
-    let Line { peer, method, path, status, received, sent, micros, upstream_micros, request_id, .. } = line;
-    let or_dash = |text: Option<&str>| text.unwrap_or("-").escape_debug().to_string();
+    let Line { peer, method, protocol, status, received, sent, micros, upstream_micros, .. } = line;
+    let or_dash = |text: Option<&str>| text.map_or("-".to_owned(), escaped);
     let (user, route) = (or_dash(line.user), or_dash(line.route));
     let (server, refusal) = (or_dash(line.server), or_dash(line.refusal));
-    let query = line.query.map(|query| format!("?{query}")).unwrap_or_default();
+    let (path, request_id) = (escaped(line.path), escaped(line.request_id));
+    let query = line.query.map(|query| format!("?{}", escaped(query))).unwrap_or_default();
     writeln!(
         buffer,
-        "{time} {peer} {user} {method} {path}{query} {status} in={received} out={sent} us={micros} up={upstream_micros} \
-         route={route} server={server} refusal={refusal} id={request_id}"
+        "{time} {peer} {user} {method} {path}{query} {protocol} {status} in={received} out={sent} us={micros} \
+         up={upstream_micros} route={route} server={server} refusal={refusal} id={request_id}"
     )
+}
+
+/// On one line whatever it holds: controls, line separators and what can't be printed are escaped, and spaces, which separate.
+fn escaped(text: &str) -> String {
+    text.escape_debug().to_string().replace(' ', "\\u{20}")
 }
 
 /// An open file or standard output.
@@ -310,7 +316,18 @@ mod tests {
     #[test]
     fn text_lines_are_for_people() {
         let text = logged(LogFormat::Text, |log, _| log.write(&line("/c")));
-        assert!(text.contains(" 127.0.0.1 100@mydomain.com GET /c 200 in=0 out=5 "), "{text}");
+        assert!(text.contains(" 127.0.0.1 100@mydomain.com GET /c h1 200 in=0 out=5 "), "{text}");
+    }
+
+    #[test]
+    fn a_text_line_is_one_line_whatever_the_path_holds() {
+        let forged = "/a\u{85}b\u{2028}c\u{2029}d\u{1b}[2Je\u{9b}f g\u{202e}h\rj\nk";
+        let text = logged(LogFormat::Text, |log, _| {
+            log.write(&Line { query: Some(forged), request_id: "a b\u{85}", user: Some("x y"), ..line(forged) });
+        });
+        let escaped = r"/a\u{85}b\u{2028}c\u{2029}d\u{1b}[2Je\u{9b}f\u{20}g\u{202e}h\rj\nk";
+        assert!(text.contains(&format!(r" x\u{{20}}y GET {escaped}?{escaped} h1 200 ")), "{text}");
+        assert_eq!(text.chars().filter(|c| c.is_control() || "\u{2028}\u{2029}".contains(*c)).count(), 1, "{text:?}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod early;
 mod harness;
 mod headers;
 mod limits;
+mod logs;
 mod paths;
 mod places;
 mod processes;
