@@ -1,12 +1,14 @@
 //! Sessions, tokens and the proof of admission. Knows no HTTP, and of directories only the principal they answer.
 
 mod admission;
+mod counts;
 mod expiry;
 mod held;
 mod key;
 mod ring;
 mod session;
 mod sessions;
+mod throttle;
 mod token;
 
 pub use admission::{Access, Admission, Denied, Presented, admit};
@@ -14,4 +16,5 @@ pub use key::SessionKey;
 pub use ring::{Ring, SecretId};
 pub use session::{Session, SessionId};
 pub use sessions::{Full, Issued, Now, Rejected, Sessions};
+pub use throttle::{Attempt, Budget, Origin, Throttle, Throttled};
 pub use token::AccessToken;

@@ -202,7 +202,6 @@ mod tests {
             "[sessions.file]",
             "[sessions.redis]\nurl = \"redis://:secret@a\"",
             "[login]\nwhoami = \"/w\"",
-            "[login]\nthrottle = { per_user = 5 }",
             "[[directories]]\nkind = \"ldap\"",
             "[upstreams.b]\nservers = [\"http://b\"]\nbalance = \"session\"",
             "[upstreams.b]\nservers = [\"http://b\"]\nrequests_per_server = 4",

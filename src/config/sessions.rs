@@ -1,12 +1,12 @@
 //! Sessions, the directories that know users, and the login between the two.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use super::file::file_path;
 use super::problem::Located;
 use super::section::Section;
-use super::settings::{Directory, Login, RoleNumbering, Sessions};
+use super::settings::{Directory, Login, RoleNumbering, Sessions, Throttle};
 use super::value::{cores, optional_duration, positive_duration};
 
 /// `[sessions]`.
@@ -39,7 +39,6 @@ fn directory(section: &mut Section<'_>) -> Directory {
 /// `[login]`.
 pub(super) fn login(section: &mut Section<'_>) -> Login {
     section.unsupported("whoami");
-    section.unsupported("throttle");
     // One core stays free for those who are logged in already.
     let most = NonZeroUsize::new(cores().get() - 1).unwrap_or(NonZeroUsize::MIN);
     let numberings = [("contract", RoleNumbering::Contract), ("engine", RoleNumbering::Engine)];
@@ -49,6 +48,19 @@ pub(super) fn login(section: &mut Section<'_>) -> Login {
         concurrency: section.threads_or("concurrency", most),
         queue: section.number_or("queue", 64, 0..=1_000_000),
         queue_timeout: section.parsed_or("queue_timeout", Duration::from_secs(5), positive_duration),
+        throttle: section.section("throttle", throttle),
+    }
+}
+
+fn throttle(section: &mut Section<'_>) -> Throttle {
+    let mut failures = |key, default| {
+        let number = section.number_or(key, default, 1..=1_000_000);
+        NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
+    };
+    Throttle {
+        per_user: failures("per_user", 5),
+        per_network: failures("per_network", 100),
+        window: section.parsed_or("window", Duration::from_secs(15 * 60), positive_duration),
     }
 }
 
@@ -67,6 +79,24 @@ mod tests {
         assert!(config.directories[0].rehash && !config.login.hide_unknown_users);
         assert_eq!(config.login.concurrency.get(), (cores().get() - 1).max(1));
         assert_eq!((config.login.queue, config.login.queue_timeout), (64, Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn a_throttle_is_always_there_and_has_its_own_numbers() {
+        let numbers = |throttle: &Throttle| (throttle.per_user.get(), throttle.per_network.get(), throttle.window);
+        assert_eq!(numbers(&good("").login.throttle), (5, 100, Duration::from_secs(900)));
+        let login = good("[login]\nthrottle = { per_user = 3, window = \"1h\" }\n").login;
+        assert_eq!(numbers(&login.throttle), (3, 100, Duration::from_secs(3600)));
+        assert_eq!(
+            bad("[login]\nthrottle = { per_user = 0, per_network = \"x\", window = \"0s\", per_users = 1 }\n"),
+            [
+                "login.throttle.per_user: 0 is out of range; give a number from 1 to 1000000",
+                "login.throttle.per_network: wants a whole number, not a text; give a number such as 100, without quotes",
+                "login.throttle.window: zero would let nothing through; give a duration such as \"10s\"",
+                "login.throttle.per_users: unknown key; did you mean \"per_user\"?",
+            ]
+        );
+        assert_eq!(bad("[login]\nthrottle = false\n").len(), 1);
     }
 
     #[test]

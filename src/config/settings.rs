@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -182,6 +182,19 @@ pub struct Login {
     pub queue: usize,
     /// How long one may wait.
     pub queue_timeout: Duration,
+    /// How often passwords may be tried.
+    pub throttle: Throttle,
+}
+
+/// How often passwords may be tried, within a window that begins with the first failure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Throttle {
+    /// Failures of one user from one network; one more of one user from everywhere before each further one has to wait.
+    pub per_user: NonZeroU32,
+    /// Failures from one network, whoever the users are.
+    pub per_network: NonZeroU32,
+    /// From the first failure to the moment when all is forgotten.
+    pub window: Duration,
 }
 
 /// Which numbers the login answer gives to roles.

@@ -1,10 +1,10 @@
 //! The queue in front of the check threads. Threads are held by gates, never by sleeping.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::mpsc;
 
 use super::*;
-use crate::config::RoleNumbering;
+use crate::config::{RoleNumbering, Throttle};
 
 fn checks(threads: usize, queue: usize, timeout: Duration) -> Checks {
     let login = Login {
@@ -13,6 +13,7 @@ fn checks(threads: usize, queue: usize, timeout: Duration) -> Checks {
         concurrency: NonZeroUsize::new(threads).unwrap(),
         queue,
         queue_timeout: timeout,
+        throttle: Throttle { per_user: NonZeroU32::MIN, per_network: NonZeroU32::MIN, window: Duration::ZERO },
     };
     Checks::start(&login).unwrap()
 }

@@ -1,6 +1,6 @@
 //! Logins against real users files.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use md5::{Digest, Md5};
 
 use super::super::{Role, UsersFile};
 use super::*;
-use crate::config::{Located, Login, Place, RoleNumbering};
+use crate::config::{Located, Login, Place, RoleNumbering, Throttle};
 
 fn a1(text: &str) -> String {
     let digest: [u8; 16] = Md5::digest(text.as_bytes()).into();
@@ -26,6 +26,7 @@ fn login(hide: bool) -> Login {
         concurrency: NonZeroUsize::MIN,
         queue: 16,
         queue_timeout: Duration::from_secs(60),
+        throttle: Throttle { per_user: NonZeroU32::MIN, per_network: NonZeroU32::MIN, window: Duration::ZERO },
     }
 }
 

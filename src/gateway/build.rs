@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::rules::Rules;
-use crate::auth::Sessions;
+use crate::auth::{Sessions, Throttle};
 use crate::config::{Config, Limits, Problems};
 use crate::telemetry::access_log::AccessLog;
 
@@ -14,6 +14,7 @@ use crate::telemetry::access_log::AccessLog;
 pub struct Gateway {
     pub(super) rules: Arc<ArcSwap<Rules>>,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) throttle: Throttle,
     pub(crate) limits: Limits,
     pub(crate) access_log: AccessLog,
     pub(crate) log_query: bool,
@@ -25,6 +26,7 @@ impl Gateway {
         Some(Self {
             rules: Arc::new(ArcSwap::from_pointee(Rules::build(config, None, problems)?)),
             sessions: Arc::new(Sessions::new(&config.sessions)),
+            throttle: Throttle::new(&config.login.throttle),
             limits: config.limits.clone(),
             access_log: AccessLog::silent(),
             log_query: config.log.query,

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::Peer;
 use super::forwarded::{self, Element};
+use crate::auth::Origin;
 use crate::config::ForwardedPolicy;
 use crate::upstream::headers::list;
 
@@ -41,6 +42,11 @@ impl Client {
             client.doubt = client.believe(headers, trusted).err();
         }
         client
+    }
+
+    /// Whom an attempt to log in is counted for.
+    pub(crate) fn origin(&self, trusted: &[IpNet]) -> Origin {
+        Origin { address: self.address, is_proxy: is_trusted(self.address, trusted) }
     }
 
     /// What an upstream is told in `X-Forwarded-For`: the client, or the client and its proxies, the nearest last.

@@ -1,11 +1,13 @@
 //! The one place where a refusal becomes a response; what it says outside and what it is called in logs and metrics.
 
+use std::time::Duration;
+
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::body::Body;
-use crate::auth::{Denied, Full, Rejected};
+use crate::auth::{Denied, Full, Rejected, Throttled};
 use crate::directory::Refused;
 use crate::upstream::{BodyFault, Fault};
 
@@ -55,6 +57,8 @@ pub(crate) enum Refusal {
     LoginBusy,
     /// As many sessions as are allowed.
     SessionsFull,
+    /// More failed logins than are allowed, known before a password was looked at.
+    Throttled(Throttled),
     /// No server could be reached.
     Unreachable,
     /// A server answered nothing, or nothing that is HTTP.
@@ -82,6 +86,7 @@ impl Refusal {
             Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
+            Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::LoginBusy | Self::SessionsFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreachable | Self::BrokenAnswer | Self::BadSwitch => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -109,6 +114,7 @@ impl Refusal {
             Self::BodyBroken => "The request body broke off",
             Self::LoginBusy => "Too many logins at once",
             Self::SessionsFull => "Too many sessions",
+            Self::Throttled(_) => "Too many failed logins",
             Self::Unreachable => "The API cannot be reached",
             Self::BrokenAnswer => "The API gave no answer",
             Self::BadSwitch => "The API switched protocols wrongly",
@@ -139,6 +145,7 @@ impl Refusal {
             Self::BodyBroken => "body_broken",
             Self::LoginBusy => "login_busy",
             Self::SessionsFull => "sessions_full",
+            Self::Throttled(_) => "throttled",
             Self::Unreachable => "unreachable",
             Self::BrokenAnswer => "broken_answer",
             Self::BadSwitch => "bad_switch",
@@ -158,11 +165,19 @@ impl Refusal {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
+        if let Self::Throttled(throttled) = &self {
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(throttled.wait)));
+        }
         if let Self::MethodNotAllowed(allow) = self {
             headers.insert(ALLOW, allow);
         }
         response
     }
+}
+
+/// Rounded up, so that nobody comes back too early.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// An answer of the gateway itself; never to be stored.
@@ -205,6 +220,12 @@ impl From<Refused> for Refusal {
 impl From<Full> for Refusal {
     fn from(_: Full) -> Self {
         Self::SessionsFull
+    }
+}
+
+impl From<Throttled> for Refusal {
+    fn from(throttled: Throttled) -> Self {
+        Self::Throttled(throttled)
     }
 }
 

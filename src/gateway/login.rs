@@ -20,7 +20,7 @@ use super::{Gateway, Rules};
 use crate::auth::{Issued, Now};
 use crate::clock::BootTime;
 use crate::config::RoleNumbering;
-use crate::directory::{Password, Role};
+use crate::directory::{Password, Role, canonical};
 
 /// The most bytes a login may have.
 const LOGIN_BYTES: usize = 16 * 1024;
@@ -36,10 +36,14 @@ impl Gateway {
         let bytes = read_login(record, request, self.limits.header_timeout).await?;
         let Login { username, password } = Login::parse(&bytes)?;
         drop(bytes);
-        let password = Password::new(password);
+        let (name, password) = (canonical(&username), Password::new(password));
+        let origin = record.client.origin(&record.rules.trusted_proxies);
+        let mut attempt = self.throttle.begin(name.as_deref().unwrap_or(&username), origin, BootTime::now())?;
         loop {
             let rules = self.rules();
-            let principal = rules.directories.verify(&username, password.clone()).await?;
+            let verified = rules.directories.verify(&username, password.clone()).await;
+            attempt.ended(&verified);
+            let principal = verified?;
             record.logged_in(&principal.name);
             let issued = self.sessions.issue(principal, &rules.ring, Now::read())?;
             if self.are_in_force(&rules) {

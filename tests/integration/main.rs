@@ -20,5 +20,6 @@ mod processes;
 mod retries;
 mod routes;
 mod sockets;
+mod throttle;
 mod tls;
 mod upgrades;
