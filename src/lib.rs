@@ -11,6 +11,7 @@
 //!    and makes an [`auth::Admission`]: the only value that [`upstream`] sends a request for.
 //! 5. Reserved and hop-by-hop headers are stripped, the identity is injected, and the request goes over a pooled connection
 //!    to the least busy server. The answer streams back; a 101 of a WebSocket becomes a tunnel.
+//!    An exchange that outlasts 50 ms is watched: when its session ends, it ends too, on both sides.
 //! 6. When the last byte is gone, [`telemetry`] writes one access line.
 //!
 //! # The modules

@@ -1,6 +1,7 @@
 //! The proof that a request may go upstream, and its only maker. Knows no routes and no headers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::key::SessionKey;
 use super::session::Session;
@@ -12,12 +13,37 @@ use crate::directory::Role;
 #[derive(Clone, Debug)]
 pub struct Admission {
     session: Option<Arc<Session>>,
+    idle_timeout: Option<Duration>,
 }
 
 impl Admission {
+    /// How long what was admitted may go on unwatched. Nearly everything is done by then, and never asks for its end.
+    pub const UNWATCHED: Duration = Duration::from_millis(50);
+
     /// Whose request it is; absent on a public route.
     pub fn session(&self) -> Option<&Arc<Session>> {
         self.session.as_ref()
+    }
+
+    /// Waits until the session has ended, and with it whatever it opened: revoked, pushed out or expired, in this moment or
+    /// before. Never on a public route.
+    pub async fn over(&self) -> Rejected {
+        let Some(session) = &self.session else { return std::future::pending().await };
+        tokio::select! {
+            () = session.ended().cancelled() => Rejected::Unknown,
+            () = expired(session, self.idle_timeout) => Rejected::Expired,
+        }
+    }
+}
+
+/// Waits for the end of the session's life, which its use may have moved meanwhile.
+async fn expired(session: &Session, idle_timeout: Option<Duration>) {
+    loop {
+        let left = session.end(idle_timeout).since(BootTime::now());
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left).await;
     }
 }
 
@@ -73,11 +99,11 @@ pub fn admit(
     presented: Option<Presented<'_>>,
     now: BootTime,
 ) -> Result<Admission, Denied> {
-    let Access::Session { roles } = access else { return Ok(Admission { session: None }) };
+    let Access::Session { roles } = access else { return Ok(Admission { session: None, idle_timeout: None }) };
     let presented = presented.ok_or(Denied::Missing)?;
     let session = sessions.authenticate(&presented.key, presented.token, now).map_err(Denied::Rejected)?;
     if !roles.is_empty() && !roles.contains(session.role()) {
         return Err(Denied::Forbidden(session));
     }
-    Ok(Admission { session: Some(session) })
+    Ok(Admission { session: Some(session), idle_timeout: sessions.idle_timeout() })
 }

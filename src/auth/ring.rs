@@ -50,7 +50,7 @@ impl Ring {
 
     /// A ring of one random secret that nobody keeps.
     #[cfg(test)]
-    pub(super) fn generate() -> Self {
+    pub(crate) fn generate() -> Self {
         let mut bytes = [0; 64];
         aws_lc_rs::rand::fill(&mut bytes).unwrap();
         Self { first: Signer::new(&Secret::new(bytes.to_vec())), others: Vec::new() }

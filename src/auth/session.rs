@@ -1,11 +1,12 @@
 //! The live record of a session. Knows who and until when, not where it is kept.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
 
 use super::key::SessionKey;
 use super::ring::SecretId;
@@ -26,7 +27,7 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// A live session. 112 bytes with its counts; who it belongs to is shared with the user's other sessions.
+/// A live session. 128 bytes with its counts; who it belongs to is shared with the user's other sessions.
 pub struct Session {
     pub(super) key: SessionKey,
     digest: TokenDigest,
@@ -38,6 +39,8 @@ pub struct Session {
     last_used: AtomicU32,
     /// The second under which the session stands in the expiry: written only while it doesn't, under that shard's lock.
     pub(super) due: AtomicU32,
+    /// Made by the first who watches the session, or by its end, whichever comes first: there is no moment between them.
+    ended: OnceLock<CancellationToken>,
 }
 
 /// Who a session belongs to, as the directory said at login.
@@ -75,6 +78,7 @@ impl Session {
             expires_millis: start.expires_millis,
             last_used: AtomicU32::new(ticks(start.issued)),
             due: AtomicU32::new(0),
+            ended: OnceLock::new(),
         }
     }
 
@@ -123,6 +127,16 @@ impl Session {
         idle_timeout.map_or(self.expires, |timeout| self.expires.min(idle(timeout)))
     }
 
+    /// Cancelled when the session is taken out of everywhere. Asking for it makes it: see [`super::Admission::over`].
+    pub(super) fn ended(&self) -> &CancellationToken {
+        self.ended.get_or_init(CancellationToken::new)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn was_watched(&self) -> bool {
+        self.ended.get().is_some()
+    }
+
     /// Moves the last use forward. Racing requests may lose one of two equal moves, which is no loss.
     pub(super) fn touch(&self, now: BootTime) {
         let now = ticks(now);
@@ -156,8 +170,8 @@ mod tests {
 
     #[test]
     fn a_record_stays_within_its_size() {
-        // With the two counts of its Arc: one allocation of 112 bytes.
-        assert_eq!(size_of::<Session>() + 16, 112);
+        // With the two counts of its Arc: one allocation of 128 bytes.
+        assert_eq!(size_of::<Session>() + 16, 128);
         assert!(size_of::<Owner>() + 16 <= 48);
     }
 }

@@ -129,6 +129,10 @@ impl Sessions {
         Ok(session)
     }
 
+    pub(super) fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout
+    }
+
     /// Ends the session that key and token open: once this returns, they open nothing. Of several at a time, one wins.
     ///
     /// # Errors
@@ -202,7 +206,7 @@ impl Sessions {
         self.live.insert(ByKey(Arc::clone(session)), ());
     }
 
-    /// Takes the session out of everywhere. True for the one caller, of several, that did it.
+    /// Takes the session out of everywhere, and ends what it opened. True for the one caller, of several, that did it.
     fn end(&self, session: &Arc<Session>) -> bool {
         if self.live.remove(&session.key).is_none() {
             return false;
@@ -210,6 +214,7 @@ impl Sessions {
         self.users.remove_if_mut(session.user(), |_, held| held.remove(&session.key));
         self.expiry.remove(session);
         self.count.fetch_sub(1, Relaxed);
+        session.ended().cancel();
         true
     }
 }

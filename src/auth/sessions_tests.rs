@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::auth::{Access, Denied, Presented, admit};
+use crate::auth::{Access, Admission, Denied, Presented, admit};
 use crate::directory::Role;
 
 const HOUR: u64 = 3_600_000;
@@ -371,4 +371,48 @@ proptest! {
             prop_assert!(records == due && users <= 3 && records <= 9);
         }
     }
+}
+
+/// What a forwarded request of that pair holds.
+fn admitted(fixture: &Fixture, issued: &Issued) -> Admission {
+    let presented = Presented { key: issued.key, token: issued.token.expose().as_bytes() };
+    admit(&fixture.sessions, Access::Session { roles: &[] }, Some(presented), BootTime::now()).unwrap()
+}
+
+#[tokio::test]
+async fn whatever_takes_a_session_away_ends_what_it_opened_before_or_after_it_is_watched() {
+    let fixture = Fixture::new(&config());
+    let issue = |name: &str| fixture.sessions.issue(principal(name), &fixture.ring, Now::read()).unwrap();
+    let ends: [&dyn Fn(&Issued); 4] = [
+        &|issued| fixture.revoke(issued, 0).unwrap(),
+        &|_| assert_eq!(fixture.sessions.revoke_user("a"), 1),
+        &|_| assert_eq!(fixture.sessions.revoke_signed_by(fixture.ring.ids().next().unwrap()), 1),
+        &|_| (0..3).for_each(|_| drop(issue("a"))),
+    ];
+    for end in ends {
+        let issued = issue("a");
+        let admission = admitted(&fixture, &issued);
+        let mut watched = std::pin::pin!(admission.over());
+        assert!(futures_util::poll!(&mut watched).is_pending());
+        end(&issued);
+        assert_eq!(watched.await, Rejected::Unknown);
+        assert_eq!(admission.over().await, Rejected::Unknown, "asked only afterwards");
+        fixture.sessions.revoke_user("a");
+    }
+}
+
+#[tokio::test]
+async fn expiry_ends_what_a_session_opened_without_a_sweep() {
+    let fixture = Fixture::new(&config::Sessions { lifetime: Duration::from_millis(80), ..config() });
+    let issued = fixture.sessions.issue(principal("a"), &fixture.ring, Now::read()).unwrap();
+    assert_eq!(admitted(&fixture, &issued).over().await, Rejected::Expired);
+    assert!(issued.session.expires() <= BootTime::now());
+}
+
+#[tokio::test]
+async fn nobody_who_is_not_asked_for_is_registered() {
+    let fixture = Fixture::new(&config());
+    let issued = fixture.sessions.issue(principal("a"), &fixture.ring, Now::read()).unwrap();
+    (0..100).for_each(|_| drop(admitted(&fixture, &issued)));
+    assert!(!issued.session.was_watched());
 }

@@ -10,6 +10,8 @@ use http::header::EXPECT;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::record::Record;
+use super::term::Term;
+use crate::auth::Admission;
 use crate::upstream::AnswerBody;
 
 /// What an answer carries. The record lives as long as its body, so that its line holds what was really sent.
@@ -18,6 +20,8 @@ pub struct Body {
     content: Content,
     record: Option<Rc<Record>>,
     unread: Option<Incoming>,
+    /// What lets an upstream's stream pass.
+    admission: Option<Admission>,
 }
 
 #[derive(Debug)]
@@ -29,12 +33,18 @@ enum Content {
 impl Body {
     /// The gateway's own bytes.
     pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
-        Self { content: Content::Own(bytes.into()), record: None, unread: None }
+        Self { content: Content::Own(bytes.into()), record: None, unread: None, admission: None }
     }
 
-    /// An upstream's stream.
-    pub(crate) fn upstream(body: AnswerBody) -> Self {
-        Self { content: Content::Upstream(Box::new(body)), record: None, unread: None }
+    /// An upstream's stream, and what lets it pass.
+    pub(crate) fn upstream(body: AnswerBody, admission: Admission) -> Self {
+        Self { content: Content::Upstream(Box::new(body)), record: None, unread: None, admission: Some(admission) }
+    }
+
+    /// Until when the answer may be given; `None` for the gateway's own and on public routes: without end. To be asked once.
+    pub fn take_term(&mut self) -> Option<Term> {
+        let admission = self.admission.take().filter(|admission| admission.session().is_some())?;
+        Some(Term::new(admission, self.record.clone()?))
     }
 
     /// Empties the gateway's own bytes and says how many there were; an upstream's stream is left alone.

@@ -246,6 +246,7 @@ impl From<Fault> for Refusal {
             Fault::BrokenAnswer => Self::BrokenAnswer,
             Fault::ConnectTimeout | Fault::ResponseTimeout => Self::UpstreamTimeout,
             Fault::Body(fault) => fault.into(),
+            Fault::SessionOver(rejected) => Denied::Rejected(rejected).into(),
         }
     }
 }

@@ -8,6 +8,7 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::body::Body;
 use super::credentials::{self, Presented, X_ACCESS_TOKEN, X_KEY};
@@ -15,6 +16,7 @@ use super::error::Refusal;
 use super::prefix::{self, Places};
 use super::record::Record;
 use super::routes::Forward;
+use super::term::Term;
 use super::upgrade::{self, Handshake};
 use super::{Worker, client};
 use crate::auth::Admission;
@@ -56,7 +58,7 @@ impl Worker {
         match sent {
             Ok(answered) => {
                 going.record.served(Some(&answered.lease.server.0), began);
-                self.answer_of(answered, handshake, &going)
+                self.answer_of(answered, handshake, going)
             }
             Err(failed) => {
                 going.record.served(failed.server.as_ref(), began);
@@ -90,7 +92,7 @@ impl Worker {
         &self,
         answered: Answered,
         handshake: Option<Handshake>,
-        going: &Going<'_>,
+        going: Going<'_>,
     ) -> Result<Response<Body>, Refusal> {
         match handshake {
             Some(handshake) if answered.switches_protocols() => self.tunnel(answered, handshake, going),
@@ -102,7 +104,7 @@ impl Worker {
                 strip_hop_by_hop_of_answer(&mut head.headers);
                 head.version = Version::HTTP_11;
                 going.give_back(&mut head.headers, &lease.server.0);
-                let body = Body::upstream(AnswerBody::new(incoming, lease, trailers));
+                let body = Body::upstream(AnswerBody::new(incoming, lease, trailers), going.admission);
                 Ok(Response::from_parts(head, body))
             }
         }
@@ -113,7 +115,7 @@ impl Worker {
         &self,
         mut answered: Answered,
         handshake: Handshake,
-        going: &Going<'_>,
+        going: Going<'_>,
     ) -> Result<Response<Body>, Refusal> {
         if !handshake.is_granted(&answered.response) {
             return Err(Refusal::BadSwitch);
@@ -124,18 +126,13 @@ impl Worker {
         upgrade::ask(&mut headers);
         let upstream = hyper::upgrade::on(&mut answered.response);
         let (record, ending) = (going.record.clone(), self.ending.clone());
-        let idle_timeout = self.gateway.limits.tunnel_idle_timeout;
+        let term = Term::new(going.admission, record.clone());
+        let (idle_timeout, patience) = (self.gateway.limits.tunnel_idle_timeout, self.gateway.limits.body_idle_timeout);
         let lease = answered.lease;
         self.tunnels.spawn_local(async move {
             if let (Ok(downstream), Ok(upstream)) = tokio::join!(handshake.downstream, upstream) {
-                let tunnel = Tunnel { downstream, upstream, idle_timeout };
-                let passed = tunnel
-                    .run(async {
-                        ending.cancelled().await;
-                        GOING_AWAY
-                    })
-                    .await;
-                record.tunnelled(&passed);
+                let tunnel = Tunnel { downstream, upstream, idle_timeout, patience };
+                record.tunnelled(&tunnel.run(told(ending, term)).await);
             }
             drop(lease);
         });
@@ -184,8 +181,15 @@ impl Going<'_> {
     }
 }
 
-/// RFC 6455, section 7.4.1.
-const GOING_AWAY: u16 = 1001;
+/// The close code with which the gateway ends a tunnel, once it has a reason to (RFC 6455, section 7.4.1).
+async fn told(ending: CancellationToken, term: Term) -> u16 {
+    const GOING_AWAY: u16 = 1001;
+    const POLICY_VIOLATION: u16 = 1008;
+    tokio::select! {
+        () = term.over() => POLICY_VIOLATION,
+        () = ending.cancelled() => GOING_AWAY,
+    }
+}
 
 /// The path that was judged and, where the route cuts or the query held credentials, what is left of it.
 fn outbound_uri(uri: &Uri, going: &Going<'_>) -> Result<Uri, Refusal> {

@@ -18,6 +18,7 @@ mod record;
 mod routes;
 mod rules;
 mod target;
+mod term;
 mod upgrade;
 mod worker;
 
@@ -36,6 +37,7 @@ pub use peer::{Peer, Seat};
 use record::Record;
 use routes::{Action, Forward, Names, Selection};
 pub use rules::Rules;
+pub use term::Term;
 pub use worker::Worker;
 
 use crate::auth::{self, Access, Admission, Denied};

@@ -14,7 +14,7 @@ use super::error::Refusal;
 use super::{Peer, Rules, Worker};
 use crate::auth::Session;
 use crate::telemetry::access_log::Line;
-use crate::upstream::{Passed, Progress, Server};
+use crate::upstream::{Ending, Passed, Progress, Server};
 
 /// One request, from its head to the last byte of its answer.
 pub(crate) struct Record {
@@ -24,7 +24,7 @@ pub(crate) struct Record {
     pub(crate) peer: Rc<Peer>,
     pub(crate) client: Client,
     pub(crate) request_id: HeaderValue,
-    started: Instant,
+    pub(crate) started: Instant,
     method: Method,
     uri: Uri,
     version: Version,
@@ -122,6 +122,14 @@ impl Record {
     pub(crate) fn tunnelled(&self, passed: &Passed) {
         self.received.set(passed.received);
         self.sent.set(passed.sent);
+        if passed.ending == Ending::Unread {
+            let _first = self.refusal.set("client_not_reading");
+        }
+    }
+
+    /// The end of its session cut it.
+    pub(crate) fn cut_by_session(&self) {
+        let _first = self.refusal.set("session_over");
     }
 
     /// The upstream's answer ended too early.

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::activity::Exchange;
+use super::giving::Giving;
 use super::linger::linger;
-use super::streams::Reading;
 use crate::gateway::Body;
 
 /// The body, and who wants to know how far it is.
@@ -18,17 +18,19 @@ pub(crate) struct Answer {
     body: Body,
     exchange: Option<Exchange>,
     unread: Option<Incoming>,
-    reading: Option<Rc<Reading>>,
+    giving: Rc<Giving>,
 }
 
 impl Answer {
-    pub(crate) fn new(mut body: Body, exchange: Exchange, reading: Option<Rc<Reading>>) -> Self {
-        Self { unread: body.take_unread(), body, exchange: Some(exchange), reading }
+    pub(crate) fn new(mut body: Body, exchange: Exchange, giving: Rc<Giving>) -> Self {
+        giving.begin(body.take_term());
+        Self { unread: body.take_unread(), body, exchange: Some(exchange), giving }
     }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
+        self.giving.end();
         if let (Some(unread), Some(exchange)) = (self.unread.take(), self.exchange.take()) {
             tokio::task::spawn_local(linger(unread, exchange));
         }
@@ -41,8 +43,10 @@ impl HttpBody for Answer {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if let Some(reading) = &self.reading {
-            if matches!(polled, Poll::Ready(Some(Ok(_)))) { reading.offer() } else { reading.took() }
+        if matches!(polled, Poll::Ready(Some(Ok(_)))) {
+            self.giving.offer()
+        } else {
+            self.giving.took()
         }
         polled
     }

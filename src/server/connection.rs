@@ -17,10 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Exchange};
 use super::answer::Answer;
-use super::drive::{Ended, drive};
+use super::drive::{Bounds, Ended, drive};
+use super::giving::Giving;
 use super::socket::{self, Stream};
 use super::stream::Watched;
-use super::streams::{Reading, Streams};
+use super::streams::Streams;
 use super::tls::Tls;
 use crate::config::Limits;
 use crate::gateway::{Peer, Seat, Worker};
@@ -82,15 +83,18 @@ impl Serving {
     {
         let io = TokioIo::new(Watched::new(stream, activity.clone(), true));
         let (worker, peer, exchanges) = (self.worker.clone(), Rc::new(peer), activity.clone());
-        let service =
-            service_fn(move |request| answer(worker.clone(), peer.clone(), request, (exchanges.begin(), None)));
+        let giving = Rc::new(Giving::default());
+        let given = giving.clone();
+        let service = service_fn(move |request| {
+            answer(worker.clone(), peer.clone(), request, (exchanges.begin(), given.clone()))
+        });
         let connection = http1::Builder::new()
             .header_read_timeout(None)
             .max_header_size(self.limits.header_bytes)
             .max_buf_size(self.limits.header_bytes.max(BUFFER))
             .serve_connection(io, service)
             .with_upgrades();
-        drive(connection, &activity, &self.limits, &self.closing).await
+        drive(connection, self.bounds(&activity, Some(&giving))).await
     }
 
     async fn http2<S>(&self, stream: S, peer: Peer, activity: Arc<Activity>) -> Result<(), Ended>
@@ -102,14 +106,18 @@ impl Serving {
         let streams = Streams::new(self.limits.body_idle_timeout);
         let announced = streams.clone();
         let service = service_fn(move |request| {
-            answer(worker.clone(), peer.clone(), request, (exchanges.begin(), Some(announced.announce())))
+            answer(worker.clone(), peer.clone(), request, (exchanges.begin(), announced.announce()))
         });
         let connection = http2::Builder::new(streams)
             .max_concurrent_streams(self.limits.streams)
             .max_send_buf_size(BUFFER)
             .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX))
             .serve_connection(io, service);
-        drive(connection, &activity, &self.limits, &self.closing).await
+        drive(connection, self.bounds(&activity, None)).await
+    }
+
+    fn bounds<'a>(&'a self, activity: &'a Activity, giving: Option<&'a Giving>) -> Bounds<'a> {
+        Bounds { activity, limits: &self.limits, giving, closing: &self.closing }
     }
 }
 
@@ -117,8 +125,8 @@ async fn answer(
     worker: Rc<Worker>,
     peer: Rc<Peer>,
     request: Request<Incoming>,
-    (exchange, reading): (Exchange, Option<Rc<Reading>>),
+    (exchange, giving): (Exchange, Rc<Giving>),
 ) -> Result<Response<Answer>, Infallible> {
     let response = worker.handle(peer, request).await;
-    Ok(response.map(|body| Answer::new(body, exchange, reading)))
+    Ok(response.map(|body| Answer::new(body, exchange, giving)))
 }

@@ -7,48 +7,16 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::server::conn::{http1, http2};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Overdue};
+use super::finish::Finish;
+use super::giving::Giving;
 use crate::config::Limits;
 
 /// How long a connection that was told to go may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// A connection that can be asked to finish what is under way and then close.
-pub(crate) trait Finish: Future<Output = hyper::Result<()>> {
-    /// GOAWAY, or `Connection: close` with the next answer.
-    fn finish(self: Pin<&mut Self>);
-}
-
-impl<I, S, B> Finish for http1::UpgradeableConnection<I, S>
-where
-    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-    B: hyper::body::Body + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    fn finish(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
-}
-
-impl<I, S, E, B> Finish for http2::Connection<I, S, E>
-where
-    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    I: hyper::rt::Read + hyper::rt::Write + Unpin,
-    B: hyper::body::Body + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    E: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
-{
-    fn finish(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
-}
 
 /// Why a connection ended before it was done.
 #[derive(Debug)]
@@ -61,26 +29,38 @@ pub(crate) enum Ended {
     SlowHandshake,
     /// A later phase missed its own.
     Overdue(Overdue),
+    /// What was being answered may be answered no longer.
+    TermOver,
 }
 
-/// Polls `connection` until it is done or overdue; asks it to finish once `closing` is cancelled or it has idled too long.
-pub(crate) async fn drive(
-    connection: impl Finish,
-    activity: &Activity,
-    limits: &Limits,
-    closing: &CancellationToken,
-) -> Result<(), Ended> {
+/// What a connection is held to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds<'a> {
+    pub(crate) activity: &'a Activity,
+    pub(crate) limits: &'a Limits,
+    /// The answer that is given, if answers are given one by one.
+    pub(crate) giving: Option<&'a Giving>,
+    /// Cancelled when connections must finish.
+    pub(crate) closing: &'a CancellationToken,
+}
+
+/// Polls `connection` until it is done, overdue, or gives an answer whose term is over; asks it to finish once `closing` is
+/// cancelled or it has idled too long.
+pub(crate) async fn drive(connection: impl Finish, bounds: Bounds<'_>) -> Result<(), Ended> {
     let mut connection = pin!(connection);
-    let mut closed = pin!(closing.cancelled());
-    let mut timer = pin!(sleep_until(Instant::now() + limits.header_timeout));
+    let mut closed = pin!(bounds.closing.cancelled());
+    let mut timer = pin!(sleep_until(Instant::now() + bounds.limits.header_timeout));
     let mut told = Told::Nothing;
     poll_fn(|cx| {
         if let Poll::Ready(done) = connection.as_mut().poll(cx) {
             return Poll::Ready(done.map_err(Ended::Http));
         }
+        if bounds.poll_term(timer.as_mut(), cx).is_ready() {
+            return Poll::Ready(Err(Ended::TermOver));
+        }
         if told == Told::Nothing && closed.as_mut().poll(cx).is_ready() {
             told = Told::ToFinish;
-        } else if let Poll::Ready(overdue) = poll_overdue(timer.as_mut(), cx, || told.deadline(activity, limits)) {
+        } else if let Poll::Ready(overdue) = poll_due(timer.as_mut(), cx, || told.deadline(&bounds)) {
             if overdue != Overdue::Idle || matches!(told, Told::ToLeave(_)) {
                 return Poll::Ready(Err(Ended::Overdue(overdue)));
             }
@@ -95,6 +75,17 @@ pub(crate) async fn drive(
     .await
 }
 
+impl Bounds<'_> {
+    /// Ready when the answer that is given has outlived its term.
+    fn poll_term(&self, timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(giving) = self.giving else { return Poll::Pending };
+        if poll_due(timer, cx, || giving.watched_from().map(|due| (due, ()))).is_ready() {
+            giving.watch();
+        }
+        giving.poll_over(cx)
+    }
+}
+
 /// What a connection has been told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
@@ -106,23 +97,23 @@ enum Told {
 }
 
 impl Told {
-    fn deadline(self, activity: &Activity, limits: &Limits) -> Option<(Instant, Overdue)> {
+    fn deadline(self, bounds: &Bounds<'_>) -> Option<(Instant, Overdue)> {
         match self {
             Self::ToLeave(due) => Some((due, Overdue::Idle)),
-            Self::Nothing | Self::ToFinish => activity.deadline(limits),
+            Self::Nothing | Self::ToFinish => bounds.activity.deadline(bounds.limits),
         }
     }
 }
 
-/// Ready when the deadline has passed. The timer is moved forward lazily: a deadline that moves away costs nothing until the
-/// old one fires.
-fn poll_overdue(
+/// Ready when the deadline has passed, with what it stands for. The timer is moved forward lazily: a deadline that moves away
+/// costs nothing until the old one fires.
+fn poll_due<T>(
     mut timer: Pin<&mut Sleep>,
     cx: &mut Context<'_>,
-    deadline: impl Fn() -> Option<(Instant, Overdue)>,
-) -> Poll<Overdue> {
+    deadline: impl Fn() -> Option<(Instant, T)>,
+) -> Poll<T> {
     loop {
-        let Some((due, overdue)) = deadline() else { return Poll::Pending };
+        let Some((due, what)) = deadline() else { return Poll::Pending };
         if due < timer.deadline() {
             timer.as_mut().reset(due);
         }
@@ -130,7 +121,7 @@ fn poll_overdue(
             return Poll::Pending;
         }
         if due <= Instant::now() {
-            return Poll::Ready(overdue);
+            return Poll::Ready(what);
         }
         timer.as_mut().reset(due);
     }
@@ -148,6 +139,7 @@ impl fmt::Display for Ended {
             Self::Overdue(Overdue::Head) => f.write_str("the head of a request took too long"),
             Self::Overdue(Overdue::Idle) => f.write_str("it idled too long"),
             Self::Overdue(Overdue::NotReading) => f.write_str("the client stopped reading"),
+            Self::TermOver => f.write_str("the session of an answer under way ended"),
         }
     }
 }

@@ -8,6 +8,8 @@ mod connection;
 mod descriptors;
 mod drain;
 mod drive;
+mod finish;
+mod giving;
 mod linger;
 mod listener;
 mod refresh;
@@ -186,6 +188,11 @@ impl Running {
         if let Some(control) = self.control.take() {
             let _panicked = control.join();
         }
+    }
+
+    /// The live sessions.
+    pub fn sessions(&self) -> &Arc<Sessions> {
+        self.gateway.sessions()
     }
 
     /// Opens the access log's file anew.

@@ -56,6 +56,10 @@ impl Default for Progress {
 }
 
 impl Progress {
+    pub(super) fn note_moved(&self) {
+        self.moved.set(Instant::now());
+    }
+
     /// When the body last moved.
     pub(crate) fn moved(&self) -> Instant {
         self.moved.get()
@@ -129,7 +133,7 @@ impl Streaming {
 
     fn pass(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyFault> {
         self.stall = None;
-        self.progress.moved.set(Instant::now());
+        self.progress.note_moved();
         if let Some(data) = frame.data_ref() {
             let received = self.progress.received.get() + data.len() as u64;
             self.progress.received.set(received);

@@ -2,19 +2,18 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::HOST;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout};
 
 use super::Upstream;
-use super::body::{BodyFault, Progress, RequestBody};
+use super::body::{BodyFault, RequestBody};
 use super::connect::Connection;
 use super::pool::{Lease, Pools};
 use super::server::{Server, least};
-use crate::auth::Admission;
+use super::wait::{Cut, late, still, wait};
+use crate::auth::{Admission, Rejected};
 use crate::clock::BootTime;
 
 /// Why no answer came.
@@ -30,6 +29,8 @@ pub enum Fault {
     BrokenAnswer,
     /// The client's body did not arrive whole.
     Body(BodyFault),
+    /// The session ended meanwhile; what its pair gets from now on.
+    SessionOver(Rejected),
 }
 
 /// An exchange that failed, and the server it failed at.
@@ -59,22 +60,37 @@ enum Attempt {
 }
 
 impl Upstream {
-    /// Sends `request`, whose admission is proven by `_admission`. What was not sent at all is sent once more, whatever its
-    /// method; what a reused connection swallowed without a byte is sent once more if it is safe and has no body.
+    /// Sends `request`, whose admission is proven, and gives up when that ends. What was not sent at all is sent once more,
+    /// whatever its method; what a reused connection swallowed without a byte is sent once more if it is safe and has no body.
     pub(crate) async fn send(
         &self,
-        _admission: &Admission,
-        mut request: Request<RequestBody>,
+        admission: &Admission,
+        request: Request<RequestBody>,
         pools: &Rc<Pools>,
     ) -> Result<Answered, Failed> {
+        Exchange { upstream: self, admission, pools }.run(request).await
+    }
+}
+
+/// One request and its one or two attempts.
+#[derive(Clone, Copy)]
+struct Exchange<'a> {
+    upstream: &'a Upstream,
+    admission: &'a Admission,
+    pools: &'a Rc<Pools>,
+}
+
+impl Exchange<'_> {
+    async fn run(self, mut request: Request<RequestBody>) -> Result<Answered, Failed> {
         let now = BootTime::now();
-        let Some(first) = least(&self.servers, None, self.next_start(), now) else {
+        let Some(first) = least(&self.upstream.servers, None, self.upstream.next_start(), now) else {
             return Err(Failed { fault: Fault::Unreachable, server: None });
         };
-        let idle = pools.take(first, now);
+        let idle = self.pools.take(first, now);
         let spare = idle.as_ref().and_then(|_| spare(&request));
-        let attempt = match self.lease(first, pools, idle).await {
+        let attempt = match self.lease(first, idle).await {
             Ok(lease) => self.attempt(lease, request).await,
+            Err(fault @ Fault::SessionOver(_)) => Attempt::Failed(fault),
             Err(_logged) => Attempt::NotSent(Box::new(request)),
         };
         request = match attempt {
@@ -84,18 +100,14 @@ impl Upstream {
             Attempt::ClosedSilently => return Err(failed(Fault::BrokenAnswer, first)),
             Attempt::Failed(fault) => return Err(failed(fault, first)),
         };
-        self.send_again(first, request, pools).await
+        self.run_again(first, request).await
     }
 
     /// The second and last attempt: over a new connection, to another server if there is one.
-    async fn send_again(
-        &self,
-        avoid: &Arc<Server>,
-        request: Request<RequestBody>,
-        pools: &Rc<Pools>,
-    ) -> Result<Answered, Failed> {
-        let server = least(&self.servers, Some(avoid), self.next_start(), BootTime::now()).unwrap_or(avoid);
-        let lease = self.lease(server, pools, None).await.map_err(|fault| failed(fault, server))?;
+    async fn run_again(self, avoid: &Arc<Server>, request: Request<RequestBody>) -> Result<Answered, Failed> {
+        let Upstream { servers, .. } = self.upstream;
+        let server = least(servers, Some(avoid), self.upstream.next_start(), BootTime::now()).unwrap_or(avoid);
+        let lease = self.lease(server, None).await.map_err(|fault| failed(fault, server))?;
         match self.attempt(lease, request).await {
             Attempt::Answered(answered) => Ok(*answered),
             Attempt::Failed(fault) => Err(failed(fault, server)),
@@ -103,45 +115,50 @@ impl Upstream {
         }
     }
 
-    async fn lease(&self, server: &Arc<Server>, pools: &Rc<Pools>, idle: Option<Connection>) -> Result<Lease, Fault> {
+    async fn lease(self, server: &Arc<Server>, idle: Option<Connection>) -> Result<Lease, Fault> {
         let occupied = server.occupy();
         let connection = match idle {
             Some(connection) => connection,
             None => self.connect(server).await?,
         };
-        Ok(Lease { connection, server: occupied, idle_timeout: self.policy.idle_timeout, pools: pools.clone() })
+        let idle_timeout = self.upstream.policy.idle_timeout;
+        Ok(Lease { connection, server: occupied, idle_timeout, pools: self.pools.clone() })
     }
 
-    async fn connect(&self, server: &Server) -> Result<Connection, Fault> {
-        let fault = match timeout(self.policy.connect_timeout, Connection::open(&server.address)).await {
+    async fn connect(self, server: &Server) -> Result<Connection, Fault> {
+        let late = late(self.upstream.policy.connect_timeout);
+        let fault = match wait(Connection::open(&server.address), late, self.admission).await {
             Ok(Ok(connection)) => {
                 server.accepted();
                 return Ok(connection);
             }
             Ok(Err(error)) => {
-                tracing::warn!(upstream = %self.name, server = %server.label, %error, "cannot connect");
+                tracing::warn!(upstream = %self.upstream.name, server = %server.label, %error, "cannot connect");
                 Fault::Unreachable
             }
-            Err(_) => {
-                tracing::warn!(upstream = %self.name, server = %server.label, "connecting took too long");
+            Err(Cut::Late) => {
+                tracing::warn!(upstream = %self.upstream.name, server = %server.label, "connecting took too long");
                 Fault::ConnectTimeout
             }
+            Err(Cut::SessionOver(rejected)) => return Err(Fault::SessionOver(rejected)),
         };
         server.refused(BootTime::now());
         Err(fault)
     }
 
-    async fn attempt(&self, mut lease: Lease, mut request: Request<RequestBody>) -> Attempt {
-        if self.renames_host() {
+    async fn attempt(self, mut lease: Lease, mut request: Request<RequestBody>) -> Attempt {
+        if self.upstream.renames_host() {
             request.headers_mut().insert(HOST, lease.server.0.host_header.clone());
         }
         let progress = request.body().progress();
         lease.connection.begin();
+        let late = still(progress.clone(), self.upstream.policy.response_timeout);
         let answer = lease.connection.sender.try_send_request(request);
-        match until_answered(answer, progress.as_deref(), self.policy.response_timeout).await {
-            None => Attempt::Failed(Fault::ResponseTimeout),
-            Some(Ok(response)) => Attempt::Answered(Box::new(Answered { response, lease })),
-            Some(Err(mut error)) => match (error.take_message(), progress.and_then(|progress| progress.fault.get())) {
+        match wait(answer, late, self.admission).await {
+            Err(Cut::Late) => Attempt::Failed(Fault::ResponseTimeout),
+            Err(Cut::SessionOver(rejected)) => Attempt::Failed(Fault::SessionOver(rejected)),
+            Ok(Ok(response)) => Attempt::Answered(Box::new(Answered { response, lease })),
+            Ok(Err(mut error)) => match (error.take_message(), progress.and_then(|progress| progress.fault.get())) {
                 (Some(request), _) => Attempt::NotSent(Box::new(request)),
                 (None, Some(fault)) => Attempt::Failed(Fault::Body(fault)),
                 (None, None) if lease.connection.reused.get() && !lease.connection.has_answered() => {
@@ -149,28 +166,11 @@ impl Upstream {
                 }
                 (None, None) => {
                     let error = error.into_error();
-                    tracing::warn!(upstream = %self.name, server = %lease.server.0.label, %error, "no whole answer");
+                    tracing::warn!(upstream = %self.upstream.name, server = %lease.server.0.label, %error, "no whole answer");
                     Attempt::Failed(Fault::BrokenAnswer)
                 }
             },
         }
-    }
-}
-
-/// Waits for the first byte of the answer; a body that still moves puts the deadline off. `None` when it passes.
-async fn until_answered<T>(
-    answer: impl Future<Output = T>,
-    progress: Option<&Progress>,
-    patience: Duration,
-) -> Option<T> {
-    let mut answer = std::pin::pin!(answer);
-    let mut deadline = Instant::now() + patience;
-    loop {
-        if let Ok(answer) = tokio::time::timeout_at(deadline, &mut answer).await {
-            return Some(answer);
-        }
-        let moved = progress.map(Progress::moved).filter(|moved| *moved + patience > deadline)?;
-        deadline = moved + patience;
     }
 }
 

@@ -7,6 +7,7 @@ pub mod headers;
 mod pool;
 mod server;
 mod tunnel;
+mod wait;
 pub(crate) mod websocket;
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,7 +19,7 @@ pub(crate) use exchange::Answered;
 pub use exchange::{Failed, Fault};
 pub use pool::Pools;
 pub use server::Server;
-pub(crate) use tunnel::{Passed, Tunnel};
+pub(crate) use tunnel::{Ending, Passed, Tunnel};
 
 use crate::config::{self, HostPolicy};
 

@@ -12,8 +12,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::websocket::{Frames, close_frame};
 
 const BUFFER: usize = 16 * 1024;
-/// How long the other side may take to finish once one side has ended, or to take a close frame.
+/// How long the other side may take to finish once one side has ended, or the client to answer a close frame.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long the socket may take to accept a close frame; a client that reads has room for it at once.
+const PROMPT: Duration = Duration::from_millis(50);
 
 /// The two ends of a tunnel.
 pub(crate) struct Tunnel {
@@ -21,6 +23,8 @@ pub(crate) struct Tunnel {
     pub(crate) upstream: Upgraded,
     /// Without a byte in either direction for this long it ends; absent: never.
     pub(crate) idle_timeout: Option<Duration>,
+    /// How long the client may leave a part unread before the tunnel ends.
+    pub(crate) patience: Duration,
 }
 
 /// Bytes that passed, and why no more will.
@@ -38,6 +42,8 @@ pub(crate) enum Ending {
     Closed,
     /// Nothing passed for too long.
     Idle,
+    /// The client stopped reading.
+    Unread,
     /// The gateway ended it, with this WebSocket close code.
     Told(u16),
 }
@@ -60,10 +66,11 @@ impl Tunnel {
             frames: Cell::new(Some(Frames::default())),
         };
         let (mut from_client, mut to_client) = tokio::io::split(TokioIo::new(self.downstream));
-        let (mut from_server, mut to_server) = tokio::io::split(TokioIo::new(self.upstream));
         let ending = {
+            // Ends with this block: the upstream does not wait for the client's farewell.
+            let (mut from_server, mut to_server) = tokio::io::split(TokioIo::new(self.upstream));
             let upward = upward(&mut from_client, &mut to_server, &traffic);
-            let downward = downward(&mut from_server, &mut to_client, &traffic);
+            let downward = downward(&mut from_server, &mut to_client, (&traffic, self.patience));
             tokio::select! {
                 ending = until_closed(upward, downward) => ending,
                 ending = until_idle(&traffic, self.idle_timeout) => ending,
@@ -72,8 +79,10 @@ impl Tunnel {
         };
         if let Some(code) = ending.close_code() {
             let whole = traffic.frames.take().is_some_and(|frames| frames.are_whole());
-            let farewell = farewell(&mut to_client, whole.then(|| close_frame(code)));
-            let _unread = timeout(FAREWELL, farewell).await;
+            if whole && matches!(timeout(PROMPT, farewell(&mut to_client, code)).await, Ok(Ok(()))) {
+                // Closing over unread bytes would reset the connection, and the close frame could be lost with it.
+                let _late = timeout(FAREWELL, tokio::io::copy(&mut from_client, &mut tokio::io::sink())).await;
+            }
         }
         Passed { received: traffic.received.get(), sent: traffic.sent.get(), ending }
     }
@@ -83,7 +92,7 @@ impl Ending {
     /// RFC 6455, section 7.4.1: 1001 is "going away".
     fn close_code(self) -> Option<u16> {
         match self {
-            Self::Closed => None,
+            Self::Closed | Self::Unread => None,
             Self::Idle => Some(1001),
             Self::Told(code) => Some(code),
         }
@@ -111,7 +120,7 @@ async fn upward(
 async fn downward(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-    traffic: &Traffic,
+    (traffic, patience): (&Traffic, Duration),
 ) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -120,8 +129,7 @@ async fn downward(
             return to.shutdown().await;
         }
         let mut frames = traffic.frames.take().unwrap_or_default();
-        to.write_all(&buffer[..read]).await?;
-        to.flush().await?;
+        timeout(patience, deliver(to, &buffer[..read])).await??;
         frames.see(&buffer[..read]);
         traffic.frames.set(Some(frames));
         traffic.moved.set(Instant::now());
@@ -129,12 +137,22 @@ async fn downward(
     }
 }
 
-/// Either direction's end ends the tunnel; the other may finish what it holds.
-async fn until_closed(upward: impl Future, downward: impl Future) -> Ending {
+async fn deliver(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    to.write_all(bytes).await?;
+    to.flush().await
+}
+
+/// Either direction's end ends the tunnel; the other may finish what it holds, but not for a client that stopped reading.
+async fn until_closed(upward: impl Future, downward: impl Future<Output = io::Result<()>>) -> Ending {
     let (mut upward, mut downward) = (std::pin::pin!(upward), std::pin::pin!(downward));
     tokio::select! {
         _ = &mut upward => drop(timeout(FAREWELL, downward).await),
-        _ = &mut downward => drop(timeout(FAREWELL, upward).await),
+        ended = &mut downward => {
+            if ended.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+                return Ending::Unread;
+            }
+            drop(timeout(FAREWELL, upward).await);
+        }
     }
     Ending::Closed
 }
@@ -150,11 +168,8 @@ async fn until_idle(traffic: &Traffic, idle_timeout: Option<Duration>) -> Ending
     }
 }
 
-/// A close frame where one may stand, then the end.
-async fn farewell(to: &mut (impl AsyncWrite + Unpin), frame: Option<[u8; 4]>) -> io::Result<()> {
-    if let Some(frame) = frame {
-        to.write_all(&frame).await?;
-        to.flush().await?;
-    }
+/// A close frame, then the end.
+async fn farewell(to: &mut (impl AsyncWrite + Unpin), code: u16) -> io::Result<()> {
+    deliver(to, &close_frame(code)).await?;
     to.shutdown().await
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Connection, Gateway, Pair, USER, Upstream, chunked};
+use crate::harness::{Connection, Gateway, Pair, USER, Upstream, chunked, eventually, upgrade};
 
 #[tokio::test]
 async fn a_head_that_does_not_arrive_in_time_closes_the_connection() {
@@ -112,6 +112,30 @@ async fn waiting_for_the_upstream_is_not_the_clients_fault() {
     tokio::time::sleep(Duration::from_millis(800)).await;
     exchange.send("poke").await;
     assert_eq!(connection.answer().await.text(), "slowpoke");
+}
+
+#[tokio::test]
+async fn a_tunnel_whose_client_stops_reading_is_closed_and_others_are_not() {
+    let upstream = Upstream::by_hand().await;
+    let settings = "limits.body_idle_timeout = '300ms'\nlog.access = 'DIR/access.log'";
+    let gateway = Gateway::with(&upstream, settings).await;
+    let pair = gateway.login(&USER).await;
+    let (mut unread, mut quiet) = (gateway.connect().await, gateway.connect().await);
+    let mut exchanges = Vec::new();
+    for connection in [&mut unread, &mut quiet] {
+        connection.send(upgrade::request("/", &pair.lines())).await;
+        let mut exchange = upstream.exchange().await;
+        exchange.send(upgrade::accepted(&upstream.last_request().fields())).await;
+        assert_eq!(connection.head().await.0, 101);
+        exchanges.push(exchange);
+    }
+    let part = vec![b'x'; 64 * 1024];
+    while exchanges[0].try_send(&part).await.is_ok() {}
+    let said = |line: &str| line.contains(r#""status":101"#) && line.contains(r#""refusal":"client_not_reading""#);
+    eventually("the line", || async { gateway.access_log().lines().any(said) }).await;
+    exchanges[1].send("still").await;
+    assert_eq!(quiet.exactly(5).await.unwrap(), b"still");
+    drop(unread);
 }
 
 fn get(pair: &Pair) -> String {

@@ -19,6 +19,7 @@ mod places;
 mod processes;
 mod retries;
 mod routes;
+mod session_end;
 mod sockets;
 mod throttle;
 mod tls;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use argon2::password_hash::{PasswordHasher, phc::PasswordHash};
+use gatewarden::auth::Sessions;
 use md5::{Digest, Md5};
 use tempfile::TempDir;
 
@@ -150,6 +151,11 @@ impl Gateway {
         let answer: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
         let text = |name: &str| answer[name].as_str().expect("a text").to_owned();
         Pair { key: text("key"), token: text("token") }
+    }
+
+    /// The live sessions, for what no client can ask for.
+    pub(crate) fn sessions(&self) -> &Sessions {
+        self.running.server.sessions()
     }
 
     /// Begins the drain.

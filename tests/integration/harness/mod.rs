@@ -18,7 +18,7 @@ pub(crate) use gateway::{ADMIN, Gateway, Prepared, ROOT, SECRET, USER, User};
 pub(crate) use h2::{H2, body, body_by_hand, whole};
 pub(crate) use message::{Fields, chunked};
 pub(crate) use process::Process;
-pub(crate) use upstream::{Recorded, Reply, Upstream};
+pub(crate) use upstream::{Exchange, Recorded, Reply, Upstream};
 pub(crate) use websocket::{Frame, WebSocket, upgrade};
 
 /// The longest that anything in a test may take; only a failing test comes near it.

@@ -1,0 +1,125 @@
+//! Waits for a server: no longer than its deadline, and no longer than the session lives that the request belongs to.
+
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::body::Progress;
+use crate::auth::{Admission, Rejected};
+
+/// Why the waiting ended without what was waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// The deadline has passed.
+    Late,
+    /// The session has ended.
+    SessionOver(Rejected),
+}
+
+/// Waits for `work` until `late`. Nearly all work is done within [`Admission::UNWATCHED`]: until then one timer runs and nobody
+/// asks for the end of the session; then both are watched.
+pub(super) async fn wait<T>(
+    work: impl Future<Output = T>,
+    late: impl Future<Output = ()>,
+    admission: &Admission,
+) -> Result<T, Cut> {
+    let mut work = pin!(work);
+    if let Ok(done) = timeout(Admission::UNWATCHED, &mut work).await {
+        return Ok(done);
+    }
+    tokio::select! {
+        biased;
+        rejected = admission.over() => Err(Cut::SessionOver(rejected)),
+        done = work => Ok(done),
+        () = late => Err(Cut::Late),
+    }
+}
+
+/// A deadline, counted from the call.
+pub(super) fn late(patience: Duration) -> impl Future<Output = ()> {
+    still(None, patience)
+}
+
+/// A deadline that a body puts off as long as it moves, counted from the call.
+pub(super) fn still(progress: Option<Rc<Progress>>, patience: Duration) -> impl Future<Output = ()> {
+    let mut deadline = Instant::now() + patience;
+    async move {
+        loop {
+            sleep_until(deadline).await;
+            let moved = progress.as_ref().map(|progress| progress.moved() + patience);
+            match moved.filter(|moved| *moved > deadline) {
+                Some(later) => deadline = later,
+                None => return,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::sync::Arc;
+
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::auth::{self, Access, Now, Presented, Ring, Session, Sessions};
+    use crate::clock::BootTime;
+    use crate::config;
+    use crate::directory::{Principal, Role};
+
+    /// A session, and a request of it.
+    fn admitted() -> (Sessions, Arc<Session>, Admission) {
+        let config = config::Sessions {
+            lifetime: Duration::from_secs(3600),
+            idle_timeout: None,
+            per_user: NonZeroUsize::MIN,
+            max: NonZeroUsize::MIN,
+        };
+        let sessions = Sessions::new(&config);
+        let principal = Principal { name: "a".into(), role: Role::User, attributes: serde_json::Map::new() };
+        let issued = sessions.issue(principal, &Ring::generate(), Now::read()).unwrap();
+        let pair = Presented { key: issued.key, token: issued.token.expose().as_bytes() };
+        let admission = auth::admit(&sessions, Access::Session { roles: &[] }, Some(pair), BootTime::now()).unwrap();
+        (sessions, issued.session, admission)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_done_soon_is_never_watched() {
+        let (_sessions, session, admission) = admitted();
+        let work = sleep(Duration::from_millis(49));
+        assert_eq!(wait(work, late(Duration::from_secs(1)), &admission).await, Ok(()));
+        assert!(!session.was_watched());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_longer_ends_with_its_session_or_its_deadline() {
+        let (sessions, session, admission) = admitted();
+        let work = || std::future::pending::<()>();
+        assert_eq!(wait(work(), late(Duration::from_secs(1)), &admission).await, Err(Cut::Late));
+        assert!(session.was_watched());
+        sessions.revoke_user("a");
+        let began = Instant::now();
+        let cut = wait(work(), late(Duration::from_secs(1)), &admission).await;
+        assert!(matches!(cut, Err(Cut::SessionOver(_))));
+        assert_eq!(began.elapsed(), Admission::UNWATCHED, "ended before it was watched, seen as soon as it is");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_moves_puts_the_deadline_off() {
+        let progress = Rc::new(Progress::default());
+        let began = Instant::now();
+        let moving = async {
+            sleep(Duration::from_millis(700)).await;
+            progress.note_moved();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = still(Some(progress.clone()), Duration::from_secs(1)) => {}
+            () = moving => {}
+        }
+        assert_eq!(began.elapsed(), Duration::from_millis(1700));
+    }
+}
