@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::Request;
 use http::header::EXPECT;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio_util::sync::CancellationToken;
 
 use super::record::Record;
 use super::term::Term;
@@ -22,6 +23,7 @@ pub struct Body {
     unread: Option<Incoming>,
     /// What lets an upstream's stream pass.
     admission: Option<Admission>,
+    tunnel: Option<CancellationToken>,
 }
 
 #[derive(Debug)]
@@ -33,18 +35,28 @@ enum Content {
 impl Body {
     /// The gateway's own bytes.
     pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
-        Self { content: Content::Own(bytes.into()), record: None, unread: None, admission: None }
+        Self { content: Content::Own(bytes.into()), record: None, unread: None, admission: None, tunnel: None }
     }
 
     /// An upstream's stream, and what lets it pass.
     pub(crate) fn upstream(body: AnswerBody, admission: Admission) -> Self {
-        Self { content: Content::Upstream(Box::new(body)), record: None, unread: None, admission: Some(admission) }
+        Self { content: Content::Upstream(Box::new(body)), admission: Some(admission), ..Self::full("") }
     }
 
     /// Until when the answer may be given; `None` for the gateway's own and on public routes: without end. To be asked once.
     pub fn take_term(&mut self) -> Option<Term> {
         let admission = self.admission.take().filter(|admission| admission.session().is_some())?;
         Some(Term::new(admission, self.record.clone()?))
+    }
+
+    /// Says that this answer opens a tunnel, which is over when `over` is cancelled.
+    pub(crate) fn opens(&mut self, over: CancellationToken) {
+        self.tunnel = Some(over);
+    }
+
+    /// Cancelled when the tunnel is over that this answer opens on a stream; `None` for all other answers. To be asked once.
+    pub fn take_tunnel(&mut self) -> Option<CancellationToken> {
+        self.tunnel.take()
     }
 
     /// Empties the gateway's own bytes and says how many there were; an upstream's stream is left alone.

@@ -1,14 +1,13 @@
-//! Sends an admitted request on and its answer back: headers rewritten, bodies streamed, a WebSocket tunnelled.
+//! Sends an admitted request on and its answer back: headers rewritten, bodies streamed.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, REFERER};
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::body::Body;
 use super::credentials::{self, Presented, X_ACCESS_TOKEN, X_KEY};
@@ -16,12 +15,11 @@ use super::error::Refusal;
 use super::prefix::{self, Places};
 use super::record::Record;
 use super::routes::Forward;
-use super::term::Term;
 use super::upgrade::{self, Handshake};
 use super::{Worker, client};
 use crate::auth::Admission;
 use crate::upstream::headers::{announced_trailers, strip_hop_by_hop, strip_hop_by_hop_of_answer};
-use crate::upstream::{AnswerBody, Answered, BodyBounds, Progress, RequestBody, Server, TrailerRule, Tunnel};
+use crate::upstream::{AnswerBody, Answered, BodyBounds, Progress, RequestBody, Server, TrailerRule};
 
 /// A request that may go on, and everything that decides how.
 pub(crate) struct Going<'a> {
@@ -109,38 +107,6 @@ impl Worker {
             }
         }
     }
-
-    /// Answers 101 and passes bytes from then on, in a task that keeps the client's place among the connections.
-    fn tunnel(
-        &self,
-        mut answered: Answered,
-        handshake: Handshake,
-        going: Going<'_>,
-    ) -> Result<Response<Body>, Refusal> {
-        if !handshake.is_granted(&answered.response) {
-            return Err(Refusal::BadSwitch);
-        }
-        let mut headers = std::mem::take(answered.response.headers_mut());
-        strip_hop_by_hop_of_answer(&mut headers);
-        going.give_back(&mut headers, &answered.lease.server.0);
-        upgrade::ask(&mut headers);
-        let upstream = hyper::upgrade::on(&mut answered.response);
-        let (record, ending) = (going.record.clone(), self.ending.clone());
-        let term = Term::new(going.admission, record.clone());
-        let (idle_timeout, patience) = (self.gateway.limits.tunnel_idle_timeout, self.gateway.limits.body_idle_timeout);
-        let lease = answered.lease;
-        self.tunnels.spawn_local(async move {
-            if let (Ok(downstream), Ok(upstream)) = tokio::join!(handshake.downstream, upstream) {
-                let tunnel = Tunnel { downstream, upstream, idle_timeout, patience };
-                record.tunnelled(&tunnel.run(told(ending, term)).await);
-            }
-            drop(lease);
-        });
-        let mut response = Response::new(Body::full(""));
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        *response.headers_mut() = headers;
-        Ok(response)
-    }
 }
 
 impl Going<'_> {
@@ -166,7 +132,7 @@ impl Going<'_> {
     }
 
     /// Makes what an answer says of places true for the client, where the upstream was told otherwise.
-    fn give_back(&self, answer: &mut HeaderMap, server: &Server) {
+    pub(crate) fn give_back(&self, answer: &mut HeaderMap, server: &Server) {
         let Forward { strip_prefix, ref path, ref upstream, .. } = **self.route;
         if strip_prefix || upstream.renames_host() {
             let prefix = if strip_prefix { path } else { "" };
@@ -178,16 +144,6 @@ impl Going<'_> {
 
     fn trailers(&self, headers: &HeaderMap) -> TrailerRule {
         TrailerRule { announced: announced_trailers(headers), reserved: self.record.rules.reserved.clone() }
-    }
-}
-
-/// The close code with which the gateway ends a tunnel, once it has a reason to (RFC 6455, section 7.4.1).
-async fn told(ending: CancellationToken, term: Term) -> u16 {
-    const GOING_AWAY: u16 = 1001;
-    const POLICY_VIOLATION: u16 = 1008;
-    tokio::select! {
-        () = term.over() => POLICY_VIOLATION,
-        () = ending.cancelled() => GOING_AWAY,
     }
 }
 

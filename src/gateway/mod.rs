@@ -19,6 +19,7 @@ mod routes;
 mod rules;
 mod target;
 mod term;
+mod tunnel;
 mod upgrade;
 mod worker;
 
@@ -72,6 +73,7 @@ impl Worker {
         request: &mut Request<Option<Incoming>>,
     ) -> Result<Response<Body>, Refusal> {
         let (gateway, rules) = (&*self.gateway, &*record.rules);
+        upgrade::unfold(request)?;
         let authority = unambiguous(record, request)?;
         if let Some(preflight) = rules.cors.as_ref().and_then(|cors| cors.preflight(request)) {
             return Ok(preflight);

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio_util::sync::CancellationToken;
 
 use super::activity::Exchange;
 use super::giving::Giving;
@@ -25,6 +26,11 @@ impl Answer {
     pub(crate) fn new(mut body: Body, exchange: Exchange, giving: Rc<Giving>) -> Self {
         giving.begin(body.take_term());
         Self { unread: body.take_unread(), body, exchange: Some(exchange), giving }
+    }
+
+    /// See [`Body::take_tunnel`].
+    pub(crate) fn take_tunnel(&mut self) -> Option<CancellationToken> {
+        self.body.take_tunnel()
     }
 }
 

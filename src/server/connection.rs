@@ -1,4 +1,4 @@
-//! One downstream connection: TLS under a deadline, then HTTP/1.1 or HTTP/2 by ALPN.
+//! One downstream connection: TLS under a deadline, then HTTP/1.1 or HTTP/2 by ALPN, or by the first bytes where there is no TLS.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,10 +15,11 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::activity::{Activity, Exchange};
+use super::activity::{Activity, Exchange, Overdue};
 use super::answer::Answer;
 use super::drive::{Bounds, Ended, drive};
 use super::giving::Giving;
+use super::preface;
 use super::socket::{self, Stream};
 use super::stream::Watched;
 use super::streams::Streams;
@@ -64,7 +65,7 @@ impl Serving {
             let activity = Activity::new();
             let fragment = activity.fragment.clone();
             let peer = Peer { address, tls: false, sni: None, fragment, seat: Some(seat) };
-            return self.http1(stream, peer, activity).await;
+            return self.plain(stream, peer, activity).await;
         };
         let accept = TlsAcceptor::from(tls.current()).accept(stream);
         let mut stream = timeout(self.limits.handshake_timeout, accept).await.map_err(|_| Ended::SlowHandshake)??;
@@ -74,6 +75,18 @@ impl Serving {
         let speaks_http2 = session.alpn_protocol() == Some(b"h2");
         let sni = session.server_name().map(Box::from);
         let peer = Peer { address, tls: true, sni, fragment: activity.fragment.clone(), seat: Some(seat) };
+        if speaks_http2 { self.http2(stream, peer, activity).await } else { self.http1(stream, peer, activity).await }
+    }
+
+    async fn plain<S>(&self, stream: S, peer: Peer, activity: Arc<Activity>) -> Result<(), Ended>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let told = tokio::select! {
+            told = timeout(self.limits.header_timeout, preface::tell(stream)) => told,
+            () = self.closing.cancelled() => return Ok(()),
+        };
+        let (speaks_http2, stream) = told.map_err(|_| Ended::Overdue(Overdue::Head))??;
         if speaks_http2 { self.http2(stream, peer, activity).await } else { self.http1(stream, peer, activity).await }
     }
 
@@ -103,12 +116,21 @@ impl Serving {
     {
         let io = TokioIo::new(Watched::new(stream, activity.clone(), false));
         let (worker, peer, exchanges) = (self.worker.clone(), Rc::new(peer), activity.clone());
-        let streams = Streams::new(self.limits.body_idle_timeout);
+        let streams = Streams::new(self.limits.body_idle_timeout, activity.clone());
         let announced = streams.clone();
         let service = service_fn(move |request| {
-            answer(worker.clone(), peer.clone(), request, (exchanges.begin(), announced.announce()))
+            let announced = announced.clone();
+            let answer = answer(worker.clone(), peer.clone(), request, (exchanges.begin(), announced.announce()));
+            async move {
+                let mut answer = answer.await?;
+                if let Some(over) = answer.body_mut().take_tunnel() {
+                    announced.announce_tunnel(over);
+                }
+                Ok::<_, Infallible>(answer)
+            }
         });
         let connection = http2::Builder::new(streams)
+            .enable_connect_protocol()
             .max_concurrent_streams(self.limits.streams)
             .max_send_buf_size(BUFFER)
             .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX))

@@ -12,6 +12,7 @@ mod finish;
 mod giving;
 mod linger;
 mod listener;
+mod preface;
 mod refresh;
 mod socket;
 mod stream;

@@ -3,42 +3,63 @@
 use std::cell::RefCell;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
 use hyper::rt::Executor;
 use tokio::time::{Sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 
+use super::activity::{Activity, Exchange};
 use super::giving::Giving;
 
-/// The executor of one connection. hyper calls the service and then hands over the stream's future, so the stream announced
-/// last is the one that is executed next.
+/// The executor of one connection. hyper calls the service and then hands over the stream's future; when a stream becomes a
+/// tunnel, it hands over the future that pumps what is written. So what was announced last is what is executed next.
 #[derive(Clone, Debug)]
 pub(crate) struct Streams {
-    next: Rc<RefCell<Option<Rc<Giving>>>>,
+    next: Rc<RefCell<Option<Next>>>,
     patience: Duration,
+    activity: Arc<Activity>,
+}
+
+#[derive(Debug)]
+enum Next {
+    Stream(Rc<Giving>),
+    /// What is cancelled when the tunnel is over, and what keeps the connection from idling until then.
+    Tunnel(CancellationToken, Exchange),
 }
 
 impl Streams {
-    pub(crate) fn new(patience: Duration) -> Self {
-        Self { next: Rc::default(), patience }
+    pub(crate) fn new(patience: Duration, activity: Arc<Activity>) -> Self {
+        Self { next: Rc::default(), patience, activity }
     }
 
     /// Announces the stream whose future comes next.
     pub(crate) fn announce(&self) -> Rc<Giving> {
         let giving = Rc::new(Giving::paced());
-        *self.next.borrow_mut() = Some(giving.clone());
+        *self.next.borrow_mut() = Some(Next::Stream(giving.clone()));
         giving
+    }
+
+    /// Announces the pump of a tunnel, which is of no use once that is over.
+    pub(crate) fn announce_tunnel(&self, over: CancellationToken) {
+        *self.next.borrow_mut() = Some(Next::Tunnel(over, self.activity.begin()));
     }
 }
 
 impl<F: Future + 'static> Executor<F> for Streams {
-    /// Dropping a stream's future resets the stream with CANCEL (RFC 9113, section 8.1).
+    /// Dropping a stream's future, or its pump, resets the stream with CANCEL (RFC 9113, section 8.1).
     fn execute(&self, future: F) {
-        let (giving, patience) = (self.next.borrow_mut().take(), self.patience);
+        let (next, patience) = (self.next.borrow_mut().take(), self.patience);
         tokio::task::spawn_local(async move {
-            match giving {
-                Some(giving) => until_done_or_ended(future, &giving, patience).await,
+            match next {
+                Some(Next::Stream(giving)) => until_done_or_ended(future, &giving, patience).await,
+                Some(Next::Tunnel(over, _exchange)) => tokio::select! {
+                    biased;
+                    () = over.cancelled() => {}
+                    _ = future => {}
+                },
                 None => drop(future.await),
             }
         });

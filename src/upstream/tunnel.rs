@@ -142,17 +142,16 @@ async fn deliver(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result
     to.flush().await
 }
 
-/// Either direction's end ends the tunnel; the other may finish what it holds, but not for a client that stopped reading.
+/// Either direction's end ends the tunnel; the other may finish what it holds, unless what came down broke off or went unread.
 async fn until_closed(upward: impl Future, downward: impl Future<Output = io::Result<()>>) -> Ending {
     let (mut upward, mut downward) = (std::pin::pin!(upward), std::pin::pin!(downward));
     tokio::select! {
         _ = &mut upward => drop(timeout(FAREWELL, downward).await),
-        ended = &mut downward => {
-            if ended.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
-                return Ending::Unread;
-            }
-            drop(timeout(FAREWELL, upward).await);
-        }
+        ended = &mut downward => match ended {
+            Ok(()) => drop(timeout(FAREWELL, upward).await),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ending::Unread,
+            Err(_) => {}
+        },
     }
     Ending::Closed
 }

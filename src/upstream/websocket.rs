@@ -3,6 +3,8 @@
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use uuid::Uuid;
 
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -12,6 +14,12 @@ pub(crate) fn accept(key: &[u8]) -> String {
     sha1.update(key);
     sha1.update(GUID);
     STANDARD.encode(sha1.finish())
+}
+
+/// A key of the gateway's own. It needs no secret randomness: it proves that a server has read this handshake, and nothing else.
+pub(crate) fn new_key() -> HeaderValue {
+    let key = STANDARD.encode(Uuid::new_v4().as_bytes());
+    HeaderValue::from_str(&key).expect("base64 is visible ASCII")
 }
 
 /// Whether a key is 16 bytes in base64 (section 4.1).

@@ -10,6 +10,8 @@ mod cors;
 mod credentials;
 mod drain;
 mod early;
+mod h2_websocket;
+mod h2c;
 mod harness;
 mod headers;
 mod limits;

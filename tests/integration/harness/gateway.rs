@@ -8,7 +8,10 @@ use argon2::password_hash::{PasswordHasher, phc::PasswordHash};
 use gatewarden::auth::Sessions;
 use md5::{Digest, Md5};
 use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
+use super::client;
 use super::seam::{Running, run};
 use super::tls::Authority;
 use super::{Answer, Connection, H2, Pair, Upstream};
@@ -118,6 +121,11 @@ impl Gateway {
     /// A new TLS connection for HTTP/2.
     pub(crate) async fn h2(&self) -> H2 {
         H2::connect(self.tls, &self.ca).await
+    }
+
+    /// A new TLS connection for a protocol of the test's choice.
+    pub(crate) async fn tls_stream(&self, alpn: &str) -> TlsStream<TcpStream> {
+        client::handshake(self.tls, &self.ca, ("localhost", alpn)).await
     }
 
     /// Sends raw bytes over a connection of its own.

@@ -11,6 +11,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
+use super::client::Io;
 use super::{Pair, client, within};
 
 /// A request's body.
@@ -20,7 +21,8 @@ pub(crate) type H2Body = UnsyncBoxBody<Bytes, Infallible>;
 #[derive(Clone)]
 pub(crate) struct H2 {
     sender: SendRequest<H2Body>,
-    authority: String,
+    /// Scheme, host and port.
+    origin: String,
 }
 
 /// A whole answer.
@@ -36,11 +38,16 @@ impl H2 {
     /// Opens a connection for the name `localhost`.
     pub(crate) async fn connect(address: SocketAddr, ca: &str) -> Self {
         let stream = client::handshake(address, ca, ("localhost", "h2")).await;
+        Self::over(stream, format!("https://localhost:{}", address.port())).await
+    }
+
+    /// Speaks HTTP/2 over a stream at once, with an origin of the test's choice.
+    pub(crate) async fn over(stream: impl Io + 'static, origin: String) -> Self {
         let (sender, connection) =
             within("HTTP/2", handshake(TokioExecutor::new(), TokioIo::new(stream))).await.expect("HTTP/2");
         // Its errors are seen by the streams.
         tokio::spawn(async move { drop(connection.await) });
-        Self { sender, authority: format!("localhost:{}", address.port()) }
+        Self { sender, origin }
     }
 
     /// A GET with a pair.
@@ -57,7 +64,7 @@ impl H2 {
 
     /// The start of a request; the body is the caller's.
     pub(crate) fn build(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> http::request::Builder {
-        let uri = format!("https://{}{path}", self.authority);
+        let uri = format!("{}{path}", self.origin);
         let request = Request::builder().method(method).uri(uri);
         headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
     }
