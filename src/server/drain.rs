@@ -18,7 +18,8 @@ pub(crate) struct Drain {
 }
 
 impl Drain {
-    /// Waits until a drain is asked for, and until accepting must stop.
+    /// Waits until a drain is asked for, and until accepting must stop. Connections are told first: who finds the listener closed
+    /// finds them finishing.
     pub(crate) async fn until_closing(&self, delay: Duration) {
         self.asked.cancelled().await;
         tracing::info!(?delay, "draining: readiness fails, still accepting");
@@ -26,12 +27,12 @@ impl Drain {
             () = tokio::time::sleep(delay) => {}
             () = self.ending.cancelled() => {}
         }
+        self.closing.cancel();
     }
 
     /// Lets `done` finish within the drain timeout, then cuts.
     pub(crate) async fn close(&self, server: &config::Server, done: impl Future) {
         tracing::info!(timeout = ?server.drain_timeout, "draining: closing");
-        self.closing.cancel();
         let mut done = std::pin::pin!(done);
         if tokio::time::timeout(server.drain_timeout, &mut done).await.is_err() {
             tracing::warn!("drain timeout: what is left is cut");
