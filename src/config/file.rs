@@ -194,8 +194,6 @@ mod tests {
         let later = [
             "[admin]",
             "[admin]\nlisten = \"127.0.0.1:10024\"",
-            "[tls]\nclient_ca = \"a\"",
-            "[tls]\nclient_auth = \"optional\"",
             "[tls]\nhsts = \"1h\"",
             "[limits]\nconnections_per_peer = 5",
             "[sessions]\nstore = \"file\"",

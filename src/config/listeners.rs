@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use super::file::file_path;
+use super::findings::Wrong;
 use super::network::listen_address;
 use super::problem::Located;
 use super::section::Section;
-use super::settings::{Certificate, ListenAddress, Listener, Tls, TlsVersion};
+use super::settings::{Certificate, Clients, ListenAddress, Listener, Tls, TlsVersion};
 
 /// `[[listeners]]`: at least one.
 pub(super) fn listeners(root: &mut Section<'_>) -> Vec<Listener> {
@@ -34,8 +35,6 @@ fn listener(section: &mut Section<'_>) -> Option<Listener> {
 
 /// `[tls]`.
 pub(super) fn tls(section: &mut Section<'_>) -> Tls {
-    section.unsupported("client_ca");
-    section.unsupported_choice("client_auth", &["none", "optional", "required"]);
     section.unsupported_but("hsts", "0s");
     let place = section.place().clone();
     let certificates = section.sections("certificates", certificate).unwrap_or_else(|| {
@@ -49,7 +48,27 @@ pub(super) fn tls(section: &mut Section<'_>) -> Tls {
             TlsVersion::V1_2,
             &[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)],
         ),
+        clients: clients(section),
     }
+}
+
+/// Whom clients' certificates are checked against, and whether they must show one. Half of it would promise what does not happen.
+fn clients(section: &mut Section<'_>) -> Option<Clients> {
+    let unsaid = !section.has("client_auth");
+    let words = [("none", None), ("optional", Some(false)), ("required", Some(true))];
+    let required = section.choice_or("client_auth", None, &words);
+    let ca = section.parsed("client_ca", file_path);
+    match (&ca, required) {
+        (None, Some(_)) => {
+            section.missing("client_ca", "name the PEM file of the authorities that sign your clients' certificates")
+        }
+        (Some(ca), None) if unsaid => {
+            let fix = "say client_auth = \"optional\" or \"required\"";
+            section.wrong("client_ca", &ca.place, Wrong::new("nobody is asked for a certificate", fix));
+        }
+        _ => {}
+    }
+    Some(Clients { ca: ca?, required: required? })
 }
 
 fn certificate(section: &mut Section<'_>) -> Option<Certificate> {
@@ -83,6 +102,22 @@ mod tests {
             ["tls.certificates.key: missing; name the PEM file of the private key"]
         );
         assert_eq!(bad("[tls]\ncertificates = []\n").len(), 1);
+    }
+
+    #[test]
+    fn clients_are_known_with_an_authority_and_a_demand_only() {
+        let tls = |more: &str| format!("[[listeners]]\ntls = true\n[tls]\n{more}\n");
+        let clients = |more: &str| good(&tls(more)).tls.unwrap().clients;
+        assert!(clients("").is_none() && clients("client_ca = \"ca\"\nclient_auth = \"none\"").is_none());
+        for (word, required) in [("optional", false), ("required", true)] {
+            let clients = clients(&format!("client_ca = \"ca\"\nclient_auth = \"{word}\"")).unwrap();
+            assert_eq!((clients.ca.value.to_str(), clients.required), (Some("ca"), required));
+        }
+        assert!(bad(&tls("client_auth = \"required\""))[0].starts_with("tls.client_ca: missing; name the PEM file"));
+        assert!(
+            bad(&tls("client_ca = \"ca\""))[0].starts_with("tls.client_ca: nobody is asked for a certificate; say")
+        );
+        assert_eq!(bad(&tls("client_ca = \"ca\"\nclient_auth = \"require\"")).len(), 1);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! apart section by section (`file` and the modules that it names), and what must hold between sections is checked last
 //! (`rules`). Nobody stops at a problem: each is added to the list (`findings`) and a default stands in.
 
+mod client_pattern;
 mod environment;
 mod file;
 mod findings;
@@ -33,6 +34,7 @@ mod web;
 use std::io::ErrorKind;
 use std::path::Path;
 
+pub use client_pattern::ClientPattern;
 pub use problem::{Located, Place, Problem, Problems};
 pub use secret::Secret;
 pub use settings::*;
@@ -150,7 +152,7 @@ roles = ["root"]
     const REPORT: &str = r#"config/gatewarden.toml: directories: missing; add [[directories]] with kind = "file" and the path of a users file
 config/gatewarden.toml:2: listeners.tls: missing; say tls = true or tls = false
 config/gatewarden.toml:6: tls.min_version: "1.4" is not known; use one of: 1.2, 1.3
-config/gatewarden.toml:7: tls.client_ca: not supported by this build yet; remove it
+config/gatewarden.toml:7: tls.client_ca: nobody is asked for a certificate; say client_auth = "optional" or "required"
 config/gatewarden.toml:10: limits.conections: unknown key; did you mean "connections"?
 config/gatewarden.toml:11: limits.streams: wants a whole number, not a text; give a number such as 100, without quotes
 config/gatewarden.toml:12: limits.header_timeout: "10" is not a duration; write a number with its unit, such as "10s", "250ms" or "24h"

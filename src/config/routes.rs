@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::client_pattern::client_pattern;
 use super::findings::Wrong;
 use super::names::{method, role};
 use super::network::route_host;
@@ -40,6 +41,7 @@ fn route(section: &mut Section<'_>, upstreams: &BTreeMap<String, Upstream>) -> O
         hosts: section.list_or("hosts", Vec::new(), route_host),
         methods: section.list_or("methods", Vec::new(), method),
         roles: section.list_or("roles", Vec::new(), role),
+        clients: section.list("clients", client_pattern).unwrap_or_default(),
         header_credentials,
         query_credentials,
         forward_credentials: section.flag_or("forward_credentials", false),
@@ -58,6 +60,11 @@ fn refuse_idle_keys(section: &mut Section<'_>, access: Access) {
         Access::Deny => "deny",
     };
     let wrong = || Wrong::new(format!("means nothing on a {kind} route"), "remove it, or say access = \"session\"");
+    if access == Access::Deny
+        && let Some(node) = section.take("clients")
+    {
+        section.wrong("clients", &node.key, Wrong::new("means nothing on a deny route", "remove it, or change access"));
+    }
     for key in ["credentials", "roles"] {
         if let Some(node) = section.take(key) {
             section.wrong(key, &node.key, wrong());

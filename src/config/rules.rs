@@ -21,6 +21,7 @@ pub(super) fn apply(mut config: Config, findings: &Findings) -> Config {
     let routes = &config.routes;
     for (index, route) in routes.iter().enumerate() {
         own_path(route, findings);
+        unknown_clients(route, &config, findings);
         if let Some(wrong) = routes[..index].iter().find_map(|earlier| conflict(earlier, route)) {
             findings.add(&route.path.place, wrong);
         }
@@ -66,6 +67,16 @@ fn own_path(route: &Route, findings: &Findings) {
     if route.exact && own {
         let what = format!("routes.path: {} is answered by the gateway itself", route.path.value);
         findings.add(&route.path.place, Wrong::new(what, "remove the route"));
+    }
+}
+
+/// Where nobody shows a certificate, a route for some clients would be closed to all.
+fn unknown_clients(route: &Route, config: &Config, findings: &Findings) {
+    if let Some(first) = route.clients.first()
+        && config.tls.as_ref().is_none_or(|tls| tls.clients.is_none())
+    {
+        let fix = "on a listener with TLS, set tls.client_ca and client_auth = \"optional\" or \"required\"";
+        findings.add_absent(&first.place, Wrong::new("routes.clients: nobody is asked for a certificate", fix));
     }
 }
 
@@ -138,6 +149,24 @@ mod tests {
         for (one, other) in pairs {
             assert_eq!(good(&(route(one) + &route(other))).routes.len(), 3);
         }
+    }
+
+    #[test]
+    fn clients_of_a_route_must_be_asked_who_they_are() {
+        let mutual = "[[listeners]]\naddress = \"127.0.0.1:0\"\ntls = true\n[tls]\nclient_ca = \"ca\"\nclient_auth = \"optional\"\n";
+        let clients = route("path = \"/a\"\nclients = [\"billing.internal\", \"*.web\"]");
+        let config = good(&format!("{mutual}{clients}"));
+        assert!(config.routes[1].clients[1].value.matches("a.web"));
+        let nobody = "routes.clients: nobody is asked for a certificate; ";
+        let without = mutual.replace("optional", "none");
+        for text in [clients.clone(), format!("{without}{clients}")] {
+            assert!(bad(&text)[0].starts_with(nobody));
+        }
+        let plain = format!("[tls]\nclient_ca = \"ca\"\nclient_auth = \"optional\"\n{clients}");
+        assert!(bad(&plain)[0].starts_with(nobody), "no listener speaks TLS");
+        let closed = clients.replace("upstream = \"api\"", "access = \"deny\"");
+        assert!(bad(&format!("{mutual}{closed}"))[0].starts_with("routes.clients: means nothing on a deny route"));
+        assert_eq!(bad(&format!("{mutual}{}", route("path = \"/a\"\nclients = [\"a*\"]"))).len(), 1);
     }
 
     #[test]

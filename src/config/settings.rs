@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
+use super::client_pattern::ClientPattern;
 use super::problem::Located;
 use crate::directory::Role;
 
@@ -73,6 +74,17 @@ pub struct Tls {
     pub certificates: Vec<Certificate>,
     /// The oldest protocol version accepted.
     pub min_version: TlsVersion,
+    /// Whose clients are known by certificate; absent: nobody is asked for one.
+    pub clients: Option<Clients>,
+}
+
+/// Mutual TLS.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clients {
+    /// The authorities whose certificates are believed.
+    pub ca: Located<PathBuf>,
+    /// Whether a client without a certificate is turned away in the handshake.
+    pub required: bool,
 }
 
 /// A certificate chain and its private key, both PEM files.
@@ -307,6 +319,8 @@ pub struct Route {
     pub methods: Vec<Method>,
     /// Roles that may pass; empty: all.
     pub roles: Vec<Role>,
+    /// Clients that may pass, by certificate; empty: all, and those without one.
+    pub clients: Vec<Located<ClientPattern>>,
     /// Whether credentials are taken from headers.
     pub header_credentials: bool,
     /// Whether credentials are taken from the query.

@@ -35,6 +35,8 @@ pub(crate) enum Refusal {
     InvalidToken,
     /// A live session that may not do this, or a route closed to all.
     Forbidden,
+    /// A route for some clients, and a certificate of another, or none.
+    WrongClient,
     /// No rule for this path.
     NoRoute,
     /// The path has rules, the method none; the value for `Allow`.
@@ -77,7 +79,7 @@ impl Refusal {
             Self::InvalidCredentials | Self::BadCaller | Self::TokenExpired | Self::InvalidToken => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::WrongClient => StatusCode::FORBIDDEN,
             Self::UnknownUser | Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyStalled => StatusCode::REQUEST_TIMEOUT,
@@ -103,7 +105,7 @@ impl Refusal {
             Self::BadCaller => "Bad caller",
             Self::TokenExpired => "Token expired",
             Self::InvalidToken => "Invalid token or key",
-            Self::Forbidden => "Forbidden",
+            Self::Forbidden | Self::WrongClient => "Forbidden",
             Self::NoRoute => "Not found",
             Self::MethodNotAllowed(_) => "Method not allowed",
             Self::BodyStalled => "The request body stopped",
@@ -134,6 +136,7 @@ impl Refusal {
             Self::TokenExpired => "token_expired",
             Self::InvalidToken => "invalid_token",
             Self::Forbidden => "forbidden",
+            Self::WrongClient => "wrong_client",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::BodyStalled => "body_stalled",

@@ -125,6 +125,9 @@ impl Going<'_> {
         if let Some(session) = self.admission.session() {
             rules.identity.introduce(session, headers);
         }
+        if let Some(client) = self.introduced_client() {
+            rules.identity.introduce_client(client, headers);
+        }
         if let Some(presented) = self.presented.as_ref().filter(|_| self.route.forward_credentials) {
             headers.insert(X_KEY, presented.key_text.clone());
             headers.insert(X_ACCESS_TOKEN, presented.token.clone());
@@ -140,6 +143,12 @@ impl Going<'_> {
             let (authority, scheme) = (self.authority.as_ref(), self.record.client.scheme);
             Places { prefix, authority, scheme, server }.give_back(answer);
         }
+    }
+
+    /// The client's name, where somebody was asked for: on public routes nobody was, unless they name clients.
+    fn introduced_client(&self) -> Option<&str> {
+        let asked = self.admission.session().is_some() || self.route.knows_clients();
+        self.record.peer.client.as_deref().filter(|_| asked)
     }
 
     fn trailers(&self, headers: &HeaderMap) -> TrailerRule {

@@ -16,12 +16,13 @@ pub(crate) struct Identity {
     domain: HeaderName,
     role: HeaderName,
     session: HeaderName,
+    client: HeaderName,
 }
 
 impl Identity {
     pub(crate) fn new(names: &config::Identity) -> Self {
-        let config::Identity { user, domain, role, session, client: _ } = names.clone();
-        Self { user, domain, role, session }
+        let config::Identity { user, domain, role, session, client } = names.clone();
+        Self { user, domain, role, session, client }
     }
 
     /// Sets the identity of `session`; names that were there are stripped before.
@@ -32,6 +33,11 @@ impl Identity {
         }
         headers.insert(self.role.clone(), value(session.role().name()));
         headers.insert(self.session.clone(), value(&session.id().to_string()));
+    }
+
+    /// Sets the name that a client's certificate gives it.
+    pub(crate) fn introduce_client(&self, name: &str, headers: &mut HeaderMap) {
+        headers.insert(self.client.clone(), value(name));
     }
 }
 

@@ -1,5 +1,6 @@
 //! What happens to a request, in order. [`Worker::handle`] is the whole story; each step is one file beside this one.
 
+mod admit;
 mod authority;
 mod body;
 mod build;
@@ -36,13 +37,10 @@ use error::Refusal;
 use forward::Going;
 pub use peer::{Peer, Seat};
 use record::Record;
-use routes::{Action, Forward, Names, Selection};
+use routes::{Action, Names, Selection};
 pub use rules::Rules;
 pub use term::Term;
 pub use worker::Worker;
-
-use crate::auth::{self, Access, Admission, Denied};
-use crate::clock::BootTime;
 
 impl Worker {
     /// Answers one request, and leaves one access line when the last byte of the answer is gone.
@@ -130,28 +128,5 @@ impl Rules {
             Selection::Ambiguous(why) => Err(Refusal::Ambiguous(why)),
             Selection::Misdirected => Err(Refusal::Misdirected),
         }
-    }
-}
-
-impl Gateway {
-    /// The proof that this request may pass, and the pair that got it; on public routes no pair is looked at.
-    fn admit<B>(
-        &self,
-        record: &Record,
-        route: &Forward,
-        request: &Request<B>,
-    ) -> Result<(Admission, Option<credentials::Presented>), Refusal> {
-        let (access, presented) = if route.public {
-            (Access::Public, None)
-        } else {
-            let presented = credentials::present(request.headers(), request.uri().query(), route.sources());
-            (Access::Session { roles: &route.roles }, presented)
-        };
-        let pair = presented.as_ref().map(credentials::Presented::pair);
-        let admitted = auth::admit(&self.sessions, access, pair, BootTime::now());
-        if let Some(session) = admitted.as_ref().map_or_else(Denied::session, Admission::session) {
-            record.admitted(session);
-        }
-        Ok((admitted?, presented))
     }
 }

@@ -15,6 +15,8 @@ pub struct Peer {
     pub tls: bool,
     /// The server name of the TLS handshake, in lower case.
     pub sni: Option<Box<str>>,
+    /// The client's name by its certificate, verified against `tls.client_ca`.
+    pub client: Option<Box<str>>,
     /// Set by the socket side when a request line held a `#`, which the URI type drops before anybody can see it.
     pub fragment: Arc<AtomicBool>,
     /// Its place among the connections.
@@ -50,6 +52,13 @@ impl Peer {
 
     #[cfg(test)]
     pub(crate) fn test(address: &str) -> Self {
-        Self { address: address.parse().unwrap(), tls: true, sni: None, fragment: Arc::default(), seat: None }
+        Self {
+            address: address.parse().unwrap(),
+            tls: true,
+            sni: None,
+            client: None,
+            fragment: Arc::default(),
+            seat: None,
+        }
     }
 }

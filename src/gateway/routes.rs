@@ -8,7 +8,7 @@ use http::{HeaderValue, Method};
 
 use super::credentials::Sources;
 use super::target;
-use crate::config::{self, Access, Problems};
+use crate::config::{self, Access, ClientPattern, Problems};
 use crate::directory::Role;
 use crate::upstream::{Upstream, Upstreams};
 
@@ -32,6 +32,7 @@ pub(crate) struct Forward {
     pub(crate) path: Arc<str>,
     pub(crate) public: bool,
     pub(crate) roles: Vec<Role>,
+    clients: Vec<ClientPattern>,
     header_credentials: bool,
     pub(crate) query_credentials: bool,
     pub(crate) forward_credentials: bool,
@@ -44,6 +45,16 @@ impl Forward {
     pub(crate) fn sources(&self) -> Sources {
         let Self { header_credentials: header, query_credentials: query, forward_credentials: forwarded, .. } = *self;
         Sources { header, query, forwarded }
+    }
+
+    /// Whether it is open to some clients only, known by their certificates.
+    pub(crate) fn knows_clients(&self) -> bool {
+        !self.clients.is_empty()
+    }
+
+    /// Whether a client of that name may pass, or one without a name.
+    pub(crate) fn takes_client(&self, name: Option<&str>) -> bool {
+        self.clients.is_empty() || name.is_some_and(|name| self.clients.iter().any(|client| client.matches(name)))
     }
 }
 
@@ -234,6 +245,7 @@ fn rule(route: &config::Route, upstreams: &Upstreams) -> Option<Rule> {
             path: route.path.value.as_str().into(),
             public: route.access == Access::Public,
             roles: route.roles.clone(),
+            clients: route.clients.iter().map(|client| client.value.clone()).collect(),
             header_credentials: route.header_credentials,
             query_credentials: route.query_credentials,
             forward_credentials: route.forward_credentials,

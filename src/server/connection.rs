@@ -58,23 +58,29 @@ impl Serving {
         }
     }
 
-    async fn try_serve(self, accepted: Accepted) -> Result<(), Ended> {
+    async fn try_serve(mut self, accepted: Accepted) -> Result<(), Ended> {
         let Accepted { stream, address, seat, tls } = accepted;
         let stream = socket::onto_this_loop(stream)?;
         let Some(tls) = tls else {
             let activity = Activity::new();
             let fragment = activity.fragment.clone();
-            let peer = Peer { address, tls: false, sni: None, fragment, seat: Some(seat) };
+            let peer = Peer { address, tls: false, sni: None, client: None, fragment, seat: Some(seat) };
             return self.plain(stream, peer, activity).await;
         };
-        let accept = TlsAcceptor::from(tls.current()).accept(stream);
+        let tls = tls.current();
+        let accept = TlsAcceptor::from(tls.config.clone()).accept(stream);
         let mut stream = timeout(self.limits.handshake_timeout, accept).await.map_err(|_| Ended::SlowHandshake)??;
         let activity = Activity::new();
         let session = stream.get_mut().1;
         session.set_buffer_limit(Some(BUFFER));
         let speaks_http2 = session.alpn_protocol() == Some(b"h2");
         let sni = session.server_name().map(Box::from);
-        let peer = Peer { address, tls: true, sni, fragment: activity.fragment.clone(), seat: Some(seat) };
+        let client = tls.client(session).map_err(Ended::WrongCertificate)?;
+        if session.peer_certificates().is_some() {
+            // It ends when its certificate is no longer believed as well.
+            self.closing = tls.trusted.clone();
+        }
+        let peer = Peer { address, tls: true, sni, client, fragment: activity.fragment.clone(), seat: Some(seat) };
         if speaks_http2 { self.http2(stream, peer, activity).await } else { self.http1(stream, peer, activity).await }
     }
 

@@ -25,6 +25,8 @@ pub(crate) enum Ended {
     Io(io::Error),
     /// What the protocol said.
     Http(hyper::Error),
+    /// The client resumed a session with a certificate that is no longer believed.
+    WrongCertificate(rustls::Error),
     /// The handshake missed its deadline.
     SlowHandshake,
     /// A later phase missed its own.
@@ -135,6 +137,7 @@ impl fmt::Display for Ended {
                 Some(cause) => write!(f, "{error}: {cause}"),
                 None => write!(f, "{error}"),
             },
+            Self::WrongCertificate(error) => write!(f, "the client's certificate is not believed: {error}"),
             Self::SlowHandshake => f.write_str("the TLS handshake took too long"),
             Self::Overdue(Overdue::Head) => f.write_str("the head of a request took too long"),
             Self::Overdue(Overdue::Idle) => f.write_str("it idled too long"),

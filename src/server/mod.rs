@@ -149,7 +149,7 @@ async fn control_loop(bound: Bound, drain: Drain, desks: Vec<Desk>, workers: Vec
         tokio::spawn(health::serve(health, drain.asked.clone()));
     }
     let sweeper = tokio::spawn(sweep_sessions(gateway));
-    let refresher = tokio::spawn(refresh::keep_fresh(tls));
+    let refresher = tokio::spawn(refresh::keep_fresh(tls.clone()));
     let acceptors: Vec<_> =
         listeners.into_iter().map(|listener| tokio::spawn(listener.accept(places.clone(), desks.clone()))).collect();
     drain.until_closing(config.server.drain_delay).await;
@@ -160,6 +160,7 @@ async fn control_loop(bound: Bound, drain: Drain, desks: Vec<Desk>, workers: Vec
         let _aborted = acceptor.await;
     }
     drop(desks);
+    tls.iter().for_each(|tls| tls.close());
     let joined = tokio::task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));
     drain.close(&config.server, joined).await;
     sweeper.abort();

@@ -16,6 +16,7 @@ mod harness;
 mod headers;
 mod limits;
 mod logs;
+mod mutual_tls;
 mod paths;
 mod places;
 mod processes;

@@ -13,7 +13,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::client;
 use super::seam::{Running, run};
-use super::tls::Authority;
+use super::tls::{self, Authority, Identity};
 use super::{Answer, Connection, H2, Pair, Upstream};
 
 /// Somebody in the users file.
@@ -111,6 +111,12 @@ impl Gateway {
     /// A new TLS connection for HTTP/1.1.
     pub(crate) async fn connect(&self) -> Connection {
         Connection::tls(self.tls, &self.ca).await
+    }
+
+    /// A new TLS connection as a client that shows a certificate; an error when it is turned away.
+    pub(crate) async fn connect_as(&self, identity: &Identity) -> std::io::Result<Connection> {
+        let config = tls::config(&self.ca, Some(identity)).into();
+        tls::connect(self.tls, &config, "localhost").await.map(Connection::over)
     }
 
     /// A new connection without TLS.

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use rustls::{ClientConfig, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -51,6 +51,13 @@ impl Authority {
     }
 }
 
+impl Authority {
+    /// A certificate for a client by that DNS name.
+    pub(crate) fn client(&self, name: &str) -> Identity {
+        self.server(&[name])
+    }
+}
+
 impl Identity {
     /// The certificate as it goes over the wire.
     pub(crate) fn der(&self) -> CertificateDer<'static> {
@@ -60,10 +67,19 @@ impl Identity {
 
 /// A client that trusts `ca` and shows `identity`, if any. Used again, it resumes.
 pub(crate) fn config(ca: &str, identity: Option<&Identity>) -> ClientConfig {
+    config_for(ca, identity, rustls::ALL_VERSIONS)
+}
+
+/// The same with versions of the test's choice.
+pub(crate) fn config_for(
+    ca: &str,
+    identity: Option<&Identity>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).expect("PEM")).expect("a CA");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions);
     let builder = builder.expect("versions").with_root_certificates(roots);
     let Some(identity) = identity else { return builder.with_no_client_auth() };
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("a key");
