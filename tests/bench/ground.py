@@ -1,0 +1,119 @@
+"""What every measurement stands on: certificates, users, an upstream, live pairs, and processes that are pinned and counted."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import time
+
+# The proxy has one core, the load generator and the upstream the other.
+PROXY_CORE, LOAD_CORE = "0", "1"
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def pinned(core, *command):
+    return ["taskset", "-c", core, *map(str, command)]
+
+
+def descendants(pid):
+    """The process and its children: HAProxy and nginx work in theirs."""
+    found, look = [], [pid]
+    while look:
+        one = look.pop()
+        found.append(one)
+        for task in pathlib.Path(f"/proc/{one}/task").glob("*/children"):
+            look += [int(child) for child in task.read_text().split()]
+    return found
+
+
+def cpu_micros(pid):
+    """User and system time of a process, its threads and children, from the scheduler's nanoseconds."""
+    total = 0
+    for one in descendants(pid):
+        for task in pathlib.Path(f"/proc/{one}/task").glob("*/schedstat"):
+            total += int(task.read_text().split()[0])
+    return total / 1000
+
+
+def private_bytes(pid):
+    """Memory that only these processes have."""
+    total = 0
+    for one in descendants(pid):
+        for line in pathlib.Path(f"/proc/{one}/smaps_rollup").read_text().splitlines():
+            if line.startswith(("Private_Clean:", "Private_Dirty:")):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+class Ground:
+    """Everything that the peers share; a context that ends all it started."""
+
+    def __init__(self, root, folder):
+        self.root, self.folder = root, folder
+        self.gatewarden = root / "target/release/gatewarden"
+        self.load = self.bench("load")
+        self.running = []
+
+    def bench(self, name):
+        """A benchmark that cargo built last."""
+        built = (path for path in (self.root / "target/release/deps").glob(f"{name}-*") if not path.suffix)
+        return max((path for path in built if os.access(path, os.X_OK)), key=lambda path: path.stat().st_mtime)
+
+    def __enter__(self):
+        run = lambda *command: subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
+        run(self.gatewarden, "cert", "dev", "--dir", self.folder / "certs")
+        run(self.gatewarden, "secret", "new", self.folder / "token.key")
+        (self.folder / "users.toml").write_text(users())
+        os.chmod(self.folder / "users.toml", 0o600)
+        upstream = self.start(LOAD_CORE, self.load, "upstream", stdout=subprocess.PIPE, text=True)
+        self.upstream = upstream.stdout.readline().strip()
+        return self
+
+    def __exit__(self, *_):
+        for process in self.running:
+            process.terminate()
+        for process in self.running:
+            process.wait(20)
+
+    def start(self, core, *command, **options):
+        process = subprocess.Popen(pinned(core, *command), **options)
+        self.running.append(process)
+        return process
+
+    def end(self, process):
+        self.running.remove(process)
+        process.terminate()
+        process.wait(20)
+
+    def drive(self, port, *more, task="drive"):
+        """Runs the load generator against a port; what it measured."""
+        command = [self.load, task, "--target", f"127.0.0.1:{port}", "--ca", self.folder / "certs/ca.pem"]
+        done = subprocess.run(pinned(LOAD_CORE, *command, *more), check=True, stdout=subprocess.PIPE, text=True)
+        return json.loads(done.stdout) if task != "login" else done.stdout
+
+
+def users():
+    """Cheap hashes: what a password check costs is measured on its own."""
+    import hashlib
+
+    lines = []
+    for number in range(20):
+        digest = hashlib.md5(f"{number}:bench:bench".encode()).hexdigest()
+        lines.append(f'[[users]]\nname = "{number}@bench"\npassword = "a1:{digest}"\nrole = "user"\n')
+    return "".join(lines)
+
+
+def wait_for(port, patience=10):
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise TimeoutError(f"nothing listens on port {port}")

@@ -1,0 +1,67 @@
+//! The load generator of the benchmark, and the upstream that it measures proxies in front of. See `tests/bench/run`.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark that cannot go on stops")]
+
+mod client;
+mod drive;
+mod hold;
+mod login;
+mod measured;
+mod tunnels;
+mod upstream;
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use tokio::runtime::{Builder, LocalOptions};
+
+/// Drives a proxy and says what it cost the client, as one line of JSON.
+#[derive(Parser)]
+struct Command {
+    #[command(subcommand)]
+    task: Task,
+    /// What cargo passes to every benchmark.
+    #[arg(long, hide = true, global = true)]
+    bench: bool,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Answers from memory: GET /bytes/N, POST /sink, a WebSocket at /socket. Prints its address.
+    Upstream,
+    /// Logs in and prints one "key token" a line.
+    Login(login::Logins),
+    /// Sends requests and prints how many, in what time, with what latencies.
+    Drive(drive::Plan),
+    /// Opens connections, sends one request over each, prints "ready" and holds them until its input ends.
+    Hold(hold::Plan),
+    /// Opens WebSockets and sends messages over all of them.
+    Tunnels(tunnels::Plan),
+}
+
+/// Whom to drive.
+#[derive(Args, Clone)]
+struct Target {
+    /// Host and port of the proxy, which speaks TLS.
+    #[arg(long)]
+    target: std::net::SocketAddr,
+    /// The CA of its certificate, for the name `localhost`.
+    #[arg(long)]
+    ca: PathBuf,
+}
+
+/// Runs on one thread; the machine's other core is the proxy's.
+fn on_one_thread(task: impl Future<Output = ()>) {
+    Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap().block_on(task);
+}
+
+fn main() {
+    match Command::parse().task {
+        Task::Upstream => on_one_thread(upstream::serve()),
+        Task::Login(logins) => on_one_thread(login::run(logins)),
+        Task::Drive(plan) => on_one_thread(drive::run(plan)),
+        Task::Hold(plan) => on_one_thread(hold::run(plan)),
+        Task::Tunnels(plan) => on_one_thread(tunnels::run(plan)),
+    }
+}

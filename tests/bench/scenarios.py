@@ -1,0 +1,160 @@
+"""What is measured: each scenario is one kind of work for all peers, in rounds A B C A B C."""
+
+import dataclasses
+import statistics
+import subprocess
+
+import ground
+import peers
+
+REFERENCE = "haproxy"
+
+
+def summary(values):
+    return {"median": statistics.median(values), "min": min(values), "max": max(values), "values": values}
+
+
+def ratios(figure):
+    """Each peer's ratio to the reference, round by round: what disturbs a round disturbs both."""
+    reference = figure["peers"].get(REFERENCE)
+    if not reference:
+        return
+    for peer in figure["peers"].values():
+        pairs = zip(peer["cost"]["values"], reference["cost"]["values"])
+        peer["ratio"] = summary([mine / theirs for mine, theirs in pairs if theirs])
+
+
+def table(figure):
+    """The figures as a person reads them."""
+    lines = [f"  {'':14}{figure['unit']:>22}{'ratio to HAProxy':>26}  more"]
+    for name, peer in figure["peers"].items():
+        cost, ratio = peer["cost"], peer.get("ratio")
+        said = f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})" if ratio else ""
+        more = ", ".join(f"{key} {value:,.0f}" for key, value in peer.get("more", {}).items())
+        lines.append(f"  {name:14}{cost['median']:>22,.1f}{said:>26}  {more}")
+    return "\n".join(lines)
+
+
+@dataclasses.dataclass
+class Requests:
+    """Requests of one kind: CPU time of the proxy for each, requests a second on one core, latency at a fixed rate."""
+
+    name: str
+    title: str
+    requests: int
+    load: list
+    resume: bool = False
+    wrong: bool = False
+    paced: bool = False
+    unit = "CPU us a request"
+
+    def measure(self, place, said):
+        started = peers.start(place, said.peers, resume=self.resume)
+        requests = max(200, int(self.requests * said.scale))
+        cost, speed = {peer.name: [] for peer in started}, {peer.name: [] for peer in started}
+        self.run(place, started[0], requests // 4)
+        for _ in range(said.rounds):
+            for peer in started:
+                before = ground.cpu_micros(peer.process.pid)
+                measured = self.run(place, peer, requests)
+                cost[peer.name].append((ground.cpu_micros(peer.process.pid) - before) / requests)
+                speed[peer.name].append(requests / measured["seconds"])
+        figure = {"name": self.name, "title": self.title, "unit": self.unit, "peers": {}}
+        for peer in started:
+            more = {"a second": statistics.median(speed[peer.name])}
+            figure["peers"][peer.name] = {"cost": summary(cost[peer.name]), "more": more}
+        if self.paced:
+            self.measure_pace(place, started, figure)
+        for peer in started:
+            place.end(peer.process)
+        for leftover in list(place.running[1:]):
+            place.end(leftover)
+        ratios(figure)
+        return figure
+
+    def measure_pace(self, place, started, figure):
+        """Latency where nobody is short of time: half of what the slowest sustains."""
+        rate = min(peer["more"]["a second"] for peer in figure["peers"].values()) / 2
+        for peer in started:
+            before = ground.cpu_micros(peer.process.pid)
+            requests = int(rate * 4)
+            measured = self.run(place, peer, requests, "--rate", rate)
+            more = figure["peers"][peer.name]["more"]
+            more["CPU us at"] = rate
+            more["us"] = (ground.cpu_micros(peer.process.pid) - before) / requests
+            more.update({"p50 us": measured["p50"], "p99 us": measured["p99"]})
+
+    def run(self, place, peer, requests, *more):
+        pairs = place.folder / ("wrong" if self.wrong else "pairs")
+        expect = 401 if self.wrong else 200
+        measured = place.drive(
+            peer.port, "--pairs", pairs, "--expect", expect, "--requests", requests, *self.load, *more
+        )
+        bad = measured["errors"] + measured["unexpected"]
+        assert bad == 0, f"{peer.name}: {bad} of {requests} requests went wrong"
+        return measured
+
+
+@dataclasses.dataclass
+class Idle:
+    """Memory of connections that have had their handshake and one request."""
+
+    name: str
+    title: str
+    connections: int
+    unit = "bytes a connection"
+
+    def measure(self, place, said):
+        connections = max(500, int(self.connections * min(said.scale, 1)))
+        figure = {"name": self.name, "title": self.title, "unit": self.unit, "peers": {}}
+        cost = {}
+        for _ in range(min(said.rounds, 3)):
+            for peer in peers.start(place, said.peers):
+                before = ground.private_bytes(peer.process.pid)
+                command = [place.load, "hold", "--target", f"127.0.0.1:{peer.port}", "--ca", place.folder / "certs/ca.pem"]
+                command += ["--pairs", place.folder / "pairs", "--connections", connections]
+                holder = place.start(
+                    ground.LOAD_CORE, *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                )
+                assert holder.stdout.readline() == "ready\n", f"{peer.name} did not take {connections} connections"
+                held = (ground.private_bytes(peer.process.pid) - before) / connections
+                cost.setdefault(peer.name, []).append(held)
+                place.end(holder)
+            for leftover in list(place.running[1:]):
+                place.end(leftover)
+        figure["peers"] = {name: {"cost": summary(values)} for name, values in cost.items()}
+        ratios(figure)
+        return figure
+
+
+@dataclasses.dataclass
+class Tunnels(Requests):
+    """WebSocket messages there and back; each counts as one request."""
+
+    unit = "CPU us a message"
+
+    def run(self, place, peer, requests, *more):
+        connections = min(1000, requests)
+        measured = place.drive(
+            peer.port, "--pairs", place.folder / "pairs", "--connections", connections,
+            "--messages", max(1, requests // connections), task="tunnels",
+        )  # fmt: skip
+        assert not measured["unexpected"], f"{peer.name}: messages came back changed"
+        return measured
+
+
+FRESH = ["--fresh", "--connections", 16]
+ALL = [
+    Requests("1", "HTTP/1.1, 64 connections kept, 1 KiB answers", 60_000, ["--connections", 64], paced=True),
+    Requests(
+        "2", "HTTP/2, 8 connections x 32 streams, 1 KiB answers", 60_000,
+        ["--protocol", "h2", "--connections", 8, "--streams", 32], paced=True,
+    ),
+    Requests("3", "a new TLS connection for each request, no resumption", 3_000, FRESH),
+    Requests("3b", "a resumed TLS connection for each request", 3_000, [*FRESH, "--resume"], resume=True),
+    Requests("4", "refused: a wrong token", 60_000, ["--connections", 64], wrong=True),
+    Requests("5", "1 MiB downloads", 2_000, ["--connections", 8, "--path", "/bytes/1048576"]),
+    Requests("5b", "10 MiB uploads", 200, ["--connections", 8, "--path", "/sink", "--upload", 10 << 20]),
+    Idle("6", "memory of idle TLS connections after one request", 10_000),
+    Tunnels("7", "WebSocket messages over 1,000 tunnels", 40_000, []),
+]  # fmt: skip
