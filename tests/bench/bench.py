@@ -38,6 +38,7 @@ def arguments():
 
 def main():
     said = arguments()
+    ground.raise_descriptors()
     figures = []
     with tempfile.TemporaryDirectory() as folder, ground.Ground(ROOT, pathlib.Path(folder)) as place:
         for scenario in said.scenarios:

@@ -3,12 +3,27 @@
 import json
 import os
 import pathlib
+import resource
 import socket
 import subprocess
 import time
 
 # The proxy has one core, the load generator and the upstream the other.
 PROXY_CORE, LOAD_CORE = "0", "1"
+
+
+def raise_descriptors():
+    """As many as may be; only root may raise the hard limit, and not everywhere."""
+    for wanted in [65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1]]:
+        try:
+            return resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+        except (ValueError, OSError):
+            continue
+
+
+def most_connections():
+    """Connections that a proxy can hold here: HAProxy counts two descriptors for each."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - 100
 
 
 def free_port():

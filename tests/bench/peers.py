@@ -28,7 +28,7 @@ server = {{ workers = {workers}, drain_timeout = "1s" }}
 tokens.secret_files = ["{folder}/token.key"]
 directories = [{{ kind = "file", path = "{folder}/users.toml", rehash = false }}]
 sessions.per_user = 100000
-limits.connections = 20000
+limits.connections = {ground.most_connections()}
 upstreams.main.servers = {upstream}
 routes = [
     {{ path = "/", upstream = "main" }},
@@ -66,7 +66,7 @@ def haproxy(place, resume=False, verify_jwt=False):
         f"""
 global
     nbthread 1
-    maxconn 25000
+    maxconn {ground.most_connections()}
     tune.ssl.cachesize {cache}
     log {folder}/haproxy.sock local0
     ssl-default-bind-options ssl-min-ver TLSv1.3 {tickets}
@@ -90,7 +90,7 @@ backend api
     server one {place.upstream} pool-max-conn -1
 """
     )
-    process = place.start(ground.PROXY_CORE, "haproxy", "-db", "-f", config, stderr=subprocess.DEVNULL)
+    process = place.start(ground.PROXY_CORE, "haproxy", "-q", "-db", "-f", config)
     ground.wait_for(port)
     return Peer("haproxy", process, port)
 
@@ -141,7 +141,7 @@ http {{
 }}
 """
     )
-    process = place.start(ground.PROXY_CORE, "nginx", "-c", config, stderr=subprocess.DEVNULL)
+    process = place.start(ground.PROXY_CORE, "nginx", "-c", config)
     ground.wait_for(port)
     return Peer("nginx", process, port)
 

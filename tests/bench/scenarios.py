@@ -105,7 +105,7 @@ class Idle:
     unit = "bytes a connection"
 
     def measure(self, place, said):
-        connections = max(500, int(self.connections * min(said.scale, 1)))
+        connections = min(max(500, int(self.connections * min(said.scale, 1))), ground.most_connections() - 100)
         figure = {"name": self.name, "title": self.title, "unit": self.unit, "peers": {}}
         cost = {}
         for _ in range(min(said.rounds, 3)):
