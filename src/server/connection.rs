@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Exchange, Overdue};
 use super::answer::Answer;
+use super::deferred::Deferred;
 use super::drive::{Bounds, Ended, drive};
 use super::giving::Giving;
 use super::preface;
@@ -120,7 +121,7 @@ impl Serving {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let io = TokioIo::new(Watched::new(stream, activity.clone(), false));
+        let io = Deferred::new(Watched::new(stream, activity.clone(), false));
         let (worker, peer, exchanges) = (self.worker.clone(), Rc::new(peer), activity.clone());
         let streams = Streams::new(self.limits.body_idle_timeout, activity.clone());
         let announced = streams.clone();
@@ -135,12 +136,13 @@ impl Serving {
                 Ok::<_, Infallible>(answer)
             }
         });
-        let connection = http2::Builder::new(streams)
+        let mut builder = http2::Builder::new(streams);
+        builder
             .enable_connect_protocol()
             .max_concurrent_streams(self.limits.streams)
             .max_send_buf_size(BUFFER)
-            .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX))
-            .serve_connection(io, service);
+            .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX));
+        let connection = io.serve(|io| builder.serve_connection(TokioIo::new(io), service));
         drive(connection, self.bounds(&activity, None)).await
     }
 

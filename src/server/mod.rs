@@ -5,6 +5,7 @@ mod activity;
 mod answer;
 mod bind;
 mod connection;
+mod deferred;
 mod descriptors;
 mod drain;
 mod drive;

@@ -1,0 +1,197 @@
+//! Gathers what an HTTP/2 connection writes and sends it once a poll: h2 flushes before each frame, and each flush would be a TLS
+//! record and a syscall of its own.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::finish::Finish;
+
+/// What may wait; beyond it writes wait too. h2 holds floods of PING and SETTINGS by that back pressure.
+const MOST: usize = 64 * 1024;
+/// What is taken of memory at first; given back when all is sent, for most connections idle most of the time.
+const FIRST: usize = 4 * 1024;
+
+/// A stream whose flushes do nothing; [`Flushing`] sends what was written.
+#[derive(Debug)]
+pub(crate) struct Deferred<S>(Rc<RefCell<Gathered<S>>>);
+
+#[derive(Debug)]
+struct Gathered<S> {
+    stream: S,
+    waiting: BytesMut,
+    /// Why nothing can be sent any more; whoever reads is told.
+    failed: Option<io::ErrorKind>,
+}
+
+/// A connection over a [`Deferred`] stream, which it drains after each poll.
+#[derive(Debug)]
+pub(crate) struct Flushing<C, S> {
+    connection: C,
+    stream: Rc<RefCell<Gathered<S>>>,
+}
+
+impl<S> Deferred<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self(Rc::new(RefCell::new(Gathered { stream, waiting: BytesMut::new(), failed: None })))
+    }
+
+    /// Makes a connection over this stream, and drains it from then on.
+    pub(crate) fn serve<C>(self, connect: impl FnOnce(Self) -> C) -> Flushing<C, S> {
+        let stream = self.0.clone();
+        Flushing { connection: connect(self), stream }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Gathered<S> {
+    /// Sends what waits, then flushes.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.waiting.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        while !self.waiting.is_empty() {
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.waiting))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.waiting.advance(written),
+            }
+        }
+        self.waiting = BytesMut::new();
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Deferred<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut gathered = self.0.borrow_mut();
+        match gathered.failed {
+            Some(kind) => Poll::Ready(Err(kind.into())),
+            None => Pin::new(&mut gathered.stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Deferred<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let mut gathered = self.0.borrow_mut();
+        if gathered.waiting.len() >= MOST {
+            ready!(gathered.poll_drain(cx))?;
+        }
+        if gathered.waiting.capacity() == 0 {
+            gathered.waiting.reserve(FIRST);
+        }
+        let taken = buf.len().min(MOST);
+        gathered.waiting.extend_from_slice(&buf[..taken]);
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut gathered = self.0.borrow_mut();
+        ready!(gathered.poll_drain(cx))?;
+        Pin::new(&mut gathered.stream).poll_shutdown(cx)
+    }
+}
+
+impl<C, S> Future for Flushing<C, S>
+where
+    C: Future<Output = hyper::Result<()>> + Unpin,
+    S: AsyncWrite + Unpin,
+{
+    type Output = hyper::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = Pin::new(&mut self.connection).poll(cx);
+        let mut stream = self.stream.borrow_mut();
+        if let Poll::Ready(Err(error)) = stream.poll_drain(cx) {
+            stream.failed = Some(error.kind());
+            stream.waiting.clear();
+            cx.waker().wake_by_ref();
+        }
+        polled
+    }
+}
+
+impl<C: Finish + Unpin, S: AsyncWrite + Unpin> Finish for Flushing<C, S> {
+    fn finish(mut self: Pin<&mut Self>) {
+        Pin::new(&mut self.connection).finish();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    fn deferred(capacity: usize) -> (Deferred<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
+        let (near, far) = tokio::io::duplex(capacity);
+        (Deferred::new(near), far)
+    }
+
+    #[tokio::test]
+    async fn what_is_written_and_flushed_is_sent_after_the_poll_at_once() {
+        let (stream, mut far) = deferred(1024);
+        let serving = stream.serve(|mut stream| {
+            Box::pin(async move {
+                for part in ["one ", "two ", "three"] {
+                    stream.write_all(part.as_bytes()).await.unwrap();
+                    stream.flush().await.unwrap();
+                }
+                tokio::task::yield_now().await;
+                std::future::pending::<hyper::Result<()>>().await
+            })
+        });
+        let mut bytes = [0; 64];
+        let read = tokio::select! {
+            _ = serving => unreachable!("it never ends"),
+            read = far.read(&mut bytes) => read.unwrap(),
+        };
+        assert_eq!(&bytes[..read], b"one two three");
+    }
+
+    #[tokio::test]
+    async fn writes_wait_beyond_the_bound_until_the_other_side_reads() {
+        let (stream, mut far) = deferred(16);
+        let gathered = stream.0.clone();
+        let serving = stream.serve(|mut stream| {
+            Box::pin(async move {
+                stream.write_all(&vec![b'x'; 10 * MOST]).await.unwrap();
+                stream.shutdown().await.unwrap();
+                Ok(())
+            })
+        });
+        let read = async {
+            tokio::task::yield_now().await;
+            assert!(gathered.borrow().waiting.len() <= 2 * MOST);
+            let mut all = Vec::new();
+            far.read_to_end(&mut all).await.unwrap();
+            all.len()
+        };
+        let (served, length): (hyper::Result<()>, usize) = tokio::join!(serving, read);
+        assert!(served.is_ok() && length == 10 * MOST);
+    }
+
+    #[tokio::test]
+    async fn who_reads_is_told_when_nothing_can_be_sent() {
+        let (stream, far) = deferred(16);
+        drop(far);
+        let serving = stream.serve(|mut stream| {
+            Box::pin(async move {
+                stream.write_all(b"lost").await.unwrap();
+                tokio::task::yield_now().await;
+                let error = stream.read_u8().await.unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+                Ok(())
+            })
+        });
+        let served: hyper::Result<()> = serving.await;
+        assert!(served.is_ok());
+    }
+}
