@@ -27,7 +27,7 @@
 //! | [`upstream`] | servers, pools, headers, bodies, second attempts, tunnels |
 //! | `admin` | the probes |
 //! | [`telemetry`] | the program's own messages, and the access log |
-//! | `watch`, `kept` | files that changed, and what was read from them: the last good one stays in use |
+//! | `watch`, `kept`, `pem` | files that changed, and what was read from them: the last good one stays in use |
 //! | [`clock`] | the two clocks: boot time decides, wall time is printed |
 //!
 //! Dependencies point down only: [`cli`] → [`server`] → [`gateway`] → [`auth`], [`upstream`]; [`auth`] → [`directory`]. Each
@@ -41,6 +41,7 @@ pub mod config;
 pub mod directory;
 pub mod gateway;
 mod kept;
+mod pem;
 pub mod server;
 pub mod telemetry;
 pub mod upstream;

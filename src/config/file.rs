@@ -204,8 +204,6 @@ mod tests {
             "[upstreams.b]\nservers = [\"http://b\"]\nbalance = \"session\"",
             "[upstreams.b]\nservers = [\"http://b\"]\nrequests_per_server = 4",
             "[upstreams.b]\nservers = [\"http://b\"]\nhealth = { path = \"/h\" }",
-            "[upstreams.b]\nservers = [\"https://b\"]",
-            "[upstreams.b]\nservers = [\"http://b\"]\ntls = {}",
             "[[listeners]]\ntls = false\nproxy_protocol = true",
             "[[listeners]]\ntls = false\nredirect = true",
         ];

@@ -131,7 +131,7 @@ user = "X-Key"
 role = "X-Webitel-Domain"
 
 [upstreams.engine]
-servers = ["http://127.0.0.1:10023", "https://engine"]
+servers = ["http://127.0.0.1:10023", "ftp://engine"]
 
 [[routes]]
 path = "/api/"
@@ -161,7 +161,7 @@ config/gatewarden.toml:16: sessions.store: "redis" is not supported by this buil
 config/gatewarden.toml:17: sessions.per_user: 0 is out of range; give a number from 1 to 1000000
 config/gatewarden.toml:20: identity.user: "X-Key" means something else already; choose another name, such as "X-Webitel-User"
 config/gatewarden.toml:21: identity.role: the same header as identity.domain; give each its own name
-config/gatewarden.toml:24: upstreams.engine.servers: https: servers are not supported by this build yet; use an http:// server, or remove it
+config/gatewarden.toml:24: upstreams.engine.servers: "ftp://engine" is not a server's URL; write "http://HOST:PORT", "https://HOST:PORT" or "unix:PATH"
 config/gatewarden.toml:27: routes.path: "/api/" ends with /; write "/api"; it stands for everything below it too
 config/gatewarden.toml:28: routes.upstream: there is no upstream "engin"; did you mean "engine"?
 config/gatewarden.toml:29: routes.methods: "GTE" is not a method; did you mean "GET"?

@@ -89,9 +89,9 @@ fn unix_path(text: &str) -> Option<Result<PathBuf, Wrong>> {
     })
 }
 
-/// `unix:PATH`, or `http://HOST[:PORT]` with nothing behind it but one `/`. The text is not repeated where it may hold a password.
+/// `unix:PATH`, or `http://HOST[:PORT]` or `https://...` with nothing behind it but one `/`. The text is not repeated where it may hold a password.
 pub(super) fn server(text: &str) -> Result<ServerAddress, Wrong> {
-    const FIX: &str = "write \"http://HOST:PORT\" or \"unix:PATH\"";
+    const FIX: &str = "write \"http://HOST:PORT\", \"https://HOST:PORT\" or \"unix:PATH\"";
     if let Some(path) = unix_path(text) {
         return path.map(ServerAddress::Unix);
     }
@@ -99,19 +99,20 @@ pub(super) fn server(text: &str) -> Result<ServerAddress, Wrong> {
         return Err(Wrong::new("a server's URL takes no user name or password", FIX));
     }
     let lower = text.to_ascii_lowercase();
-    if lower.starts_with("https:") {
-        let what = "https: servers are not supported by this build yet";
-        return Err(Wrong::new(what, "use an http:// server, or remove it"));
-    }
     let not_url = || Wrong::new(format!("{} is not a server's URL", quoted(text)), FIX);
-    let rest = lower.strip_prefix("http://").ok_or_else(not_url)?;
+    let (scheme, rest) = lower.split_once("://").ok_or_else(not_url)?;
+    let (tls, usual_port) = match scheme {
+        "http" => (false, 80),
+        "https" => (true, 443),
+        _ => return Err(not_url()),
+    };
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     if authority.contains(['/', '?', '#']) {
         let what = format!("{} has a path; a server is a host and a port only", quoted(text));
         return Err(Wrong::new(what, "remove the path; strip_prefix of a route cuts prefixes"));
     }
     let (host, port) = split_port(authority).ok_or_else(not_url)?;
-    Ok(ServerAddress::Tcp { host, port: port.unwrap_or(80) })
+    Ok(ServerAddress::Tcp { tls, host, port: port.unwrap_or(usual_port) })
 }
 
 /// An origin (RFC 6454): scheme and authority, as browsers write it.
@@ -189,10 +190,10 @@ mod tests {
 
     #[test]
     fn servers_are_a_host_and_a_port() {
-        let name = |host: &str, port| Ok(ServerAddress::Tcp { host: Host::Name(host.into()), port });
+        let name = |host: &str, port| Ok(ServerAddress::Tcp { tls: false, host: Host::Name(host.into()), port });
         assert_eq!(server("http://engine:10023"), name("engine", 10023));
         assert_eq!(server("HTTP://Engine_1.local./"), name("engine_1.local.", 80));
-        let v6 = ServerAddress::Tcp { host: Host::Address("::1".parse().unwrap()), port: 81 };
+        let v6 = ServerAddress::Tcp { tls: false, host: Host::Address("::1".parse().unwrap()), port: 81 };
         assert_eq!(server("http://[::1]:81"), Ok(v6));
         let bad = [
             "engine:10023",

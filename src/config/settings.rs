@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
+use rustls::pki_types::ServerName;
 
 use super::client_pattern::ClientPattern;
 use super::problem::Located;
@@ -268,20 +269,51 @@ pub struct Upstream {
     pub response_timeout: Duration,
     /// How long a pooled connection may idle.
     pub idle_timeout: Duration,
+    /// How servers with TLS are verified; absent: there are none.
+    pub tls: Option<UpstreamTls>,
+}
+
+/// TLS towards the servers of an upstream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpstreamTls {
+    /// The authorities that are believed; absent: those of the system.
+    pub ca: Option<Located<PathBuf>>,
+    /// The name that servers must have a certificate for; absent: each its host.
+    pub server_name: Option<ServerName<'static>>,
 }
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerAddress {
-    /// `http://HOST:PORT`.
+    /// `http://HOST:PORT` or `https://HOST:PORT`.
     Tcp {
+        /// Whether it is `https`.
+        tls: bool,
         /// A name, resolved at each connect, or an address.
         host: Host,
-        /// Default 80.
+        /// Default 80, with TLS 443.
         port: u16,
     },
     /// `unix:PATH`: a socket on this machine.
     Unix(PathBuf),
+}
+
+impl ServerAddress {
+    /// Whether it is reached over TLS.
+    pub fn is_secured(&self) -> bool {
+        matches!(self, Self::Tcp { tls: true, .. })
+    }
+
+    /// The name that its certificate must be for; `None` where no certificate can be.
+    pub fn verified_name(&self) -> Option<ServerName<'static>> {
+        match self {
+            Self::Tcp { host: Host::Address(address), .. } => Some(ServerName::from(*address)),
+            Self::Tcp { host: Host::Name(name), .. } => {
+                ServerName::try_from(name.trim_end_matches('.').to_owned()).ok()
+            }
+            Self::Unix(_) => None,
+        }
+    }
 }
 
 /// The host part of a server's URL.

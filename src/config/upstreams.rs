@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
+
+use super::file::file_path;
 use super::findings::Wrong;
 use super::network::server;
+use super::problem::Located;
 use super::section::Section;
-use super::settings::{HostPolicy, Upstream};
-use super::value::{duration, positive_duration};
+use super::settings::{HostPolicy, ServerAddress, Upstream, UpstreamTls};
+use super::value::{duration, positive_duration, quoted};
 
 /// `[upstreams.NAME]`, each.
 pub(super) fn upstreams(section: &mut Section<'_>) -> BTreeMap<String, Upstream> {
@@ -33,12 +37,12 @@ fn upstream(section: &mut Section<'_>) -> Upstream {
     section.unsupported_choice("balance", &["least", "session"]);
     section.unsupported_but("requests_per_server", "none");
     section.unsupported("health");
-    section.unsupported("tls");
     let servers = section.list("servers", server).unwrap_or_else(|| {
         section.missing("servers", "name at least one: servers = [\"http://127.0.0.1:10023\"]");
         Vec::new()
     });
     Upstream {
+        tls: tls(section, &servers),
         servers,
         host: section.choice_or(
             "host",
@@ -51,9 +55,41 @@ fn upstream(section: &mut Section<'_>) -> Upstream {
     }
 }
 
+/// How servers with TLS are verified.
+fn tls(section: &mut Section<'_>, servers: &[Located<ServerAddress>]) -> Option<UpstreamTls> {
+    const KEY: &str = "tls";
+    let written = section.has(KEY);
+    let (place, read) = section.section(KEY, |section| {
+        let ca = section.parsed("ca", file_path);
+        let server_name = section.parsed("server_name", server_name).map(|name| name.value);
+        (section.place().clone(), UpstreamTls { ca, server_name })
+    });
+    let secured: Vec<_> = servers.iter().filter(|server| server.value.is_secured()).collect();
+    if written && secured.is_empty() && !servers.is_empty() {
+        let wrong =
+            Wrong::new("means nothing: no server is https", "write \"https://HOST:PORT\" in servers, or remove it");
+        section.wrong(KEY, &place, wrong);
+    }
+    for server in &secured {
+        if read.server_name.is_none() && server.value.verified_name().is_none() {
+            let wrong = Wrong::new("no certificate can be for that host", "set tls = { server_name = \"NAME\" }");
+            section.wrong("servers", &server.place, wrong);
+        }
+    }
+    (!secured.is_empty()).then_some(read)
+}
+
+/// A name that a certificate can be for.
+fn server_name(text: &str) -> Result<ServerName<'static>, Wrong> {
+    ServerName::try_from(text.to_owned()).map_err(|_| {
+        let fix = "write the name in the servers' certificate, such as \"engine.internal\"";
+        Wrong::new(format!("{} is not a name of a server", quoted(text)), fix)
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::settings::{Host, ServerAddress};
+    use super::super::settings::Host;
     use super::super::testing::{bad, good};
     use super::*;
 
@@ -64,8 +100,30 @@ mod tests {
         assert_eq!((api.host, api.connect_timeout), (HostPolicy::Preserve, Duration::from_secs(2)));
         assert_eq!((api.response_timeout, api.idle_timeout), (Duration::from_secs(600), Duration::from_secs(4)));
         let b = &config.upstreams["b-1"];
-        let second = ServerAddress::Tcp { host: Host::Name("c".into()), port: 81 };
+        let second = ServerAddress::Tcp { tls: false, host: Host::Name("c".into()), port: 81 };
         assert_eq!((b.servers.len(), &b.servers[1].value, b.host), (2, &second, HostPolicy::Server));
+    }
+
+    #[test]
+    fn servers_with_tls_are_verified_by_their_host_or_by_a_name() {
+        let upstream = |more: &str| good(&format!("[upstreams.b]\n{more}\n")).upstreams["b"].clone();
+        let by_host = upstream("servers = [\"https://b\", \"http://c\", \"https://[::1]:8443\"]");
+        assert_eq!(by_host.tls, Some(UpstreamTls { ca: None, server_name: None }));
+        assert_eq!(by_host.servers[0].value, ServerAddress::Tcp { tls: true, host: Host::Name("b".into()), port: 443 });
+        let named = upstream("servers = [\"https://b\"]\ntls = { ca = \"ca.pem\", server_name = \"engine.internal\" }");
+        assert_eq!(named.tls.unwrap().server_name, ServerName::try_from("engine.internal").ok());
+        assert!(upstream("servers = [\"http://b\"]").tls.is_none());
+        let server = "[upstreams.b]\nservers = [\"https://b\"]\n";
+        assert!(
+            bad(&format!("{server}tls = {{ server_name = \"a b\" }}\n"))[0]
+                .starts_with("upstreams.b.tls.server_name: ")
+        );
+        assert!(bad(&format!("{server}tls = {{ cb = \"x\" }}\n"))[0].starts_with("upstreams.b.tls.cb: unknown key"));
+        let idle = bad("[upstreams.b]\nservers = [\"http://b\"]\ntls = { ca = \"ca.pem\" }\n");
+        assert!(
+            idle.len() == 1 && idle[0].starts_with("upstreams.b.tls: means nothing: no server is https"),
+            "{idle:?}"
+        );
     }
 
     #[test]

@@ -115,7 +115,7 @@ mod tests {
     }
 
     fn server() -> Server {
-        Server::new(0, ServerAddress::Tcp { host: Host::Name("api".into()), port: 80 })
+        Server::new(0, ServerAddress::Tcp { tls: false, host: Host::Name("api".into()), port: 80 }, None)
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl Rules {
     pub fn build(config: &Config, before: Option<&Self>, problems: &mut Problems) -> Option<Self> {
         let ring = Ring::load(&config.tokens, problems);
         let directories = Directories::load(&config.directories, &config.login, problems);
-        let upstreams = Upstream::build_all(&config.upstreams, before.map(|rules| &*rules.upstreams));
+        let upstreams = Upstream::build_all(&config.upstreams, before.map(|rules| &*rules.upstreams), problems);
         let routes = Routes::build(&config.routes, &upstreams, problems);
         let names = &config.identity;
         let identity = [&names.user, &names.domain, &names.role, &names.session, &names.client];
@@ -55,6 +55,13 @@ impl Rules {
             forwarded: config.server.forwarded,
             trusted_proxies: config.server.trusted_proxies.as_slice().into(),
         })
+    }
+}
+
+impl Rules {
+    /// Looks whether files of upstreams changed, to be called once a second; may wait for the disk.
+    pub(crate) fn refresh(&self) {
+        self.upstreams.values().for_each(|upstream| upstream.refresh());
     }
 }
 

@@ -137,7 +137,11 @@ impl Bound {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let steps = drain.clone();
         let control = std::thread::Builder::new().name("control".into());
-        let control = control.spawn(move || runtime.block_on(control_loop(self, steps, desks, workers)))?;
+        let control = control.spawn(move || {
+            runtime.block_on(control_loop(self, steps, desks, workers));
+            // A look at a file on a disk that hangs is not waited for.
+            runtime.shutdown_background();
+        })?;
         Ok(Running { gateway, drain, control: Some(control) })
     }
 }
@@ -149,8 +153,8 @@ async fn control_loop(bound: Bound, drain: Drain, desks: Vec<Desk>, workers: Vec
     if let Some(health) = health {
         tokio::spawn(health::serve(health, drain.asked.clone()));
     }
+    let refresher = tokio::spawn(refresh::keep_fresh(gateway.clone(), tls.clone()));
     let sweeper = tokio::spawn(sweep_sessions(gateway));
-    let refresher = tokio::spawn(refresh::keep_fresh(tls.clone()));
     let acceptors: Vec<_> =
         listeners.into_iter().map(|listener| tokio::spawn(listener.accept(places.clone(), desks.clone()))).collect();
     drain.until_closing(config.server.drain_delay).await;

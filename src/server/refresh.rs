@@ -6,16 +6,20 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::tls::Tls;
+use crate::gateway::Gateway;
 
 /// Runs until it is dropped. A look may wait for a slow disk, so it is taken off the event loop that accepts.
-pub(super) async fn keep_fresh(tls: Option<Arc<Tls>>) {
-    let Some(tls) = tls else { return };
+pub(super) async fn keep_fresh(gateway: Arc<Gateway>, tls: Option<Arc<Tls>>) {
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         seconds.tick().await;
-        let tls = tls.clone();
-        if let Err(panicked) = tokio::task::spawn_blocking(move || tls.refresh()).await {
+        let (rules, tls) = (gateway.rules(), tls.clone());
+        let look = move || {
+            rules.refresh();
+            tls.iter().for_each(|tls| tls.refresh());
+        };
+        if let Err(panicked) = tokio::task::spawn_blocking(look).await {
             tracing::error!(%panicked, "looking at changed certificates failed");
         }
     }

@@ -17,6 +17,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_util::either::Either;
 
 use super::body::RequestBody;
+use super::server::Server;
+use super::tls::Trust;
 use crate::config::{Host, ServerAddress};
 
 /// The most that one connection holds of an answer that its client has not taken yet, and so of an answer's head.
@@ -29,6 +31,8 @@ const UNIX_PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) sender: http1::SendRequest<RequestBody>,
+    /// What its server was verified against; absent without TLS.
+    trust: Option<Trust>,
     heard: Arc<AtomicBool>,
     /// Whether it has carried a request before.
     pub(crate) reused: Cell<bool>,
@@ -38,9 +42,18 @@ impl Connection {
     /// Connects and starts the task that drives the connection on this worker.
     ///
     /// # Errors
-    /// What the resolver or the kernel says, the last address's error if there are several.
-    pub(crate) async fn open(address: &ServerAddress) -> io::Result<Self> {
-        let stream = dial(address).await?;
+    /// What the resolver, the kernel or TLS says, the last address's error if there are several.
+    pub(crate) async fn open(server: &Server) -> io::Result<Self> {
+        let stream = dial(&server.address).await?;
+        let Some(tls) = &server.tls else { return Self::over(stream, None).await };
+        let (stream, trust) = tls.secure(stream, &server.address).await?;
+        Self::over(stream, Some(trust)).await
+    }
+
+    async fn over<S>(stream: S, trust: Option<Trust>) -> io::Result<Self>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let heard = Arc::new(AtomicBool::new(false));
         let io = TokioIo::new(Listening { stream, heard: heard.clone() });
         let (sender, driver) =
@@ -50,7 +63,13 @@ impl Connection {
                 tracing::debug!(%error, "upstream connection ended");
             }
         });
-        Ok(Self { sender, heard, reused: Cell::new(false) })
+        Ok(Self { sender, trust, heard, reused: Cell::new(false) })
+    }
+
+    /// Whether it can take a request, and a new one to the same server would be verified in the same way.
+    pub(crate) fn is_usable(&self, server: &Server) -> bool {
+        self.sender.is_ready()
+            && self.trust.as_ref().is_none_or(|trust| server.tls.as_ref().is_some_and(|tls| tls.still_trusts(trust)))
     }
 
     /// Marks the moment a request is sent.
@@ -70,8 +89,10 @@ type Socket = Either<TcpStream, UnixStream>;
 async fn dial(address: &ServerAddress) -> io::Result<Socket> {
     let stream = match address {
         ServerAddress::Unix(path) => return dial_unix(path).await.map(Either::Right),
-        ServerAddress::Tcp { host: Host::Address(ip), port } => TcpStream::connect(SocketAddr::new(*ip, *port)).await?,
-        ServerAddress::Tcp { host: Host::Name(name), port } => TcpStream::connect((name.as_str(), *port)).await?,
+        ServerAddress::Tcp { host: Host::Address(ip), port, .. } => {
+            TcpStream::connect(SocketAddr::new(*ip, *port)).await?
+        }
+        ServerAddress::Tcp { host: Host::Name(name), port, .. } => TcpStream::connect((name.as_str(), *port)).await?,
     };
     stream.set_nodelay(true)?;
     Ok(Either::Left(stream))
@@ -95,12 +116,12 @@ fn written_or_closed(written: io::Result<usize>, whole: usize) -> io::Result<usi
 /// A stream that notes when bytes come. A server may answer and close before it has read the whole request; its answer counts, so
 /// writes that fail on a closed connection are taken as done, and reading says how the exchange ended.
 #[derive(Debug)]
-struct Listening {
-    stream: Socket,
+struct Listening<S> {
+    stream: S,
     heard: Arc<AtomicBool>,
 }
 
-impl AsyncRead for Listening {
+impl<S: AsyncRead + Unpin> AsyncRead for Listening<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -111,7 +132,7 @@ impl AsyncRead for Listening {
     }
 }
 
-impl AsyncWrite for Listening {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Listening<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf).map(|written| written_or_closed(written, buf.len()))
     }

@@ -127,7 +127,7 @@ impl Exchange<'_> {
 
     async fn connect(self, server: &Server) -> Result<Connection, Fault> {
         let late = late(self.upstream.policy.connect_timeout);
-        let fault = match wait(Connection::open(&server.address), late, self.admission).await {
+        let fault = match wait(Connection::open(server), late, self.admission).await {
             Ok(Ok(connection)) => {
                 server.accepted();
                 return Ok(connection);

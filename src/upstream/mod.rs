@@ -6,6 +6,7 @@ mod exchange;
 pub mod headers;
 mod pool;
 mod server;
+mod tls;
 mod tunnel;
 mod wait;
 pub(crate) mod websocket;
@@ -21,7 +22,8 @@ pub use pool::Pools;
 pub use server::Server;
 pub(crate) use tunnel::{Ending, Passed, Tunnel};
 
-use crate::config::{self, HostPolicy};
+use crate::config::{self, HostPolicy, Problems};
+use tls::Secured;
 
 /// The upstreams by name.
 pub type Upstreams = HashMap<String, Arc<Upstream>>;
@@ -36,28 +38,54 @@ pub struct Upstream {
     pub name: Arc<str>,
     pub(crate) policy: config::Upstream,
     servers: Vec<Arc<Server>>,
+    tls: Option<Arc<Secured>>,
     start: AtomicUsize,
 }
 
 impl Upstream {
     /// Builds every upstream, and takes over from `before` what has not changed: whole upstreams, else their servers, with the
     /// connections to them and what is known of them.
-    pub fn build_all(configured: &BTreeMap<String, config::Upstream>, before: Option<&Upstreams>) -> Upstreams {
-        let build = |(name, policy): (&String, &config::Upstream)| {
+    pub fn build_all(
+        configured: &BTreeMap<String, config::Upstream>,
+        before: Option<&Upstreams>,
+        problems: &mut Problems,
+    ) -> Upstreams {
+        let mut build = |(name, policy): (&String, &config::Upstream)| {
             let known = before.and_then(|upstreams| upstreams.get(name));
-            let unchanged = known.filter(|known| known.policy == *policy);
-            (name.clone(), unchanged.cloned().unwrap_or_else(|| Arc::new(Self::build(name, policy, known))))
+            let unchanged = known.filter(|known| known.policy == *policy).cloned();
+            let upstream = unchanged.or_else(|| Self::build(name, policy, known, problems).map(Arc::new));
+            Some((name.clone(), upstream?))
         };
-        configured.iter().map(build).collect()
+        configured.iter().filter_map(&mut build).collect()
     }
 
-    fn build(name: &str, policy: &config::Upstream, before: Option<&Arc<Self>>) -> Self {
+    fn build(
+        name: &str,
+        policy: &config::Upstream,
+        before: Option<&Arc<Self>>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        // Servers that are verified otherwise are others.
+        let before = before.filter(|before| before.policy.tls == policy.tls);
+        let tls = match (&policy.tls, before.and_then(|before| before.tls.clone())) {
+            (Some(settings), None) => {
+                Some(Arc::new(Secured::load(settings, &policy.servers.first()?.place, problems)?))
+            }
+            (_, known) => known,
+        };
         let server = |address: &config::ServerAddress| {
             let known = before.and_then(|before| before.servers.iter().find(|server| server.address == *address));
-            known.cloned().unwrap_or_else(|| Arc::new(Server::new(NEXT_SERVER.fetch_add(1, Relaxed), address.clone())))
+            let tls = tls.clone().filter(|_| address.is_secured());
+            let new = || Server::new(NEXT_SERVER.fetch_add(1, Relaxed), address.clone(), tls);
+            known.cloned().unwrap_or_else(|| Arc::new(new()))
         };
         let servers = policy.servers.iter().map(|address| server(&address.value)).collect();
-        Self { name: name.into(), policy: policy.clone(), servers, start: AtomicUsize::new(0) }
+        Some(Self { name: name.into(), policy: policy.clone(), servers, tls, start: AtomicUsize::new(0) })
+    }
+
+    /// Looks whether the file of authorities changed, to be called once a second; may wait for the disk.
+    pub(crate) fn refresh(&self) {
+        self.tls.iter().for_each(|tls| tls.refresh());
     }
 
     /// Whether `Host` names the server instead of what the client asked for.
@@ -87,14 +115,17 @@ mod tests {
         config::parse(&format!("{rest}{upstreams}"), Path::new("g.toml"), std::iter::empty()).unwrap().upstreams
     }
 
+    fn built(configured: &BTreeMap<String, config::Upstream>, before: Option<&Upstreams>) -> Upstreams {
+        Upstream::build_all(configured, before, &mut Problems::default())
+    }
+
     #[test]
     fn what_has_not_changed_is_taken_over_and_no_number_is_given_twice() {
-        let one = Upstream::build_all(&configured("[upstreams.a]\nservers = [\"http://x\", \"http://y\"]\n"), None);
-        let same =
-            Upstream::build_all(&configured("[upstreams.a]\nservers = [\"http://x\", \"http://y\"]\n"), Some(&one));
+        let one = built(&configured("[upstreams.a]\nservers = [\"http://x\", \"http://y\"]\n"), None);
+        let same = built(&configured("[upstreams.a]\nservers = [\"http://x\", \"http://y\"]\n"), Some(&one));
         assert!(Arc::ptr_eq(&one["a"], &same["a"]));
         let other = "[upstreams.a]\nservers = [\"http://z\", \"http://y\"]\n[upstreams.b]\nservers = [\"http://x\"]\n";
-        let other = Upstream::build_all(&configured(other), Some(&one));
+        let other = built(&configured(other), Some(&one));
         assert!(Arc::ptr_eq(&one["a"].servers[1], &other["a"].servers[1]));
         let ids = |upstreams: &Upstreams, name: &str| -> Vec<usize> {
             upstreams[name].servers.iter().map(|server| server.id).collect()

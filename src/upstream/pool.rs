@@ -27,7 +27,7 @@ impl Pools {
     pub(crate) fn take(&self, server: &Server, now: BootTime) -> Option<Connection> {
         let mut pools = self.idle.borrow_mut();
         let idle = pools.get_mut(server.id)?;
-        let at = idle.iter().rposition(|entry| entry.is_alive(now) && entry.connection.sender.is_ready())?;
+        let at = idle.iter().rposition(|entry| entry.is_alive(now) && entry.connection.is_usable(server))?;
         Some(idle.remove(at).connection)
     }
 

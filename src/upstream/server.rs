@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use super::tls::Secured;
 use crate::clock::BootTime;
 use crate::config::{Host, ServerAddress};
 
@@ -23,6 +24,8 @@ pub struct Server {
     /// Its number, which no other server of this process ever has; indexes the workers' pools.
     pub(crate) id: usize,
     pub(crate) address: ServerAddress,
+    /// How it is verified; absent: it is reached without TLS.
+    pub(crate) tls: Option<Arc<Secured>>,
     /// `host:port` or `unix:PATH`, for logs.
     pub(crate) label: Arc<str>,
     /// For upstreams with `host = "server"`.
@@ -35,13 +38,14 @@ pub struct Server {
 
 impl Server {
     /// A server that nothing is known of.
-    pub(crate) fn new(id: usize, address: ServerAddress) -> Self {
+    pub(crate) fn new(id: usize, address: ServerAddress, tls: Option<Arc<Secured>>) -> Self {
         let (label, host_header) = names(&address);
         Self {
             id,
             host_header: HeaderValue::from_str(&host_header).unwrap_or(LOCALHOST),
             label: label.into(),
             address,
+            tls,
             outstanding: AtomicUsize::new(0),
             refusals: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
@@ -81,14 +85,17 @@ impl Server {
 
 /// What a server is called in logs, and in `Host`.
 fn names(address: &ServerAddress) -> (String, String) {
-    let (host, port) = match address {
+    let (tls, host, port) = match address {
         ServerAddress::Unix(path) => return (format!("unix:{}", path.display()), "localhost".to_owned()),
-        ServerAddress::Tcp { host: Host::Address(ip), port } if ip.is_ipv6() => (format!("[{ip}]"), port),
-        ServerAddress::Tcp { host: Host::Address(ip), port } => (ip.to_string(), port),
-        ServerAddress::Tcp { host: Host::Name(name), port } => (name.clone(), port),
+        ServerAddress::Tcp { tls, host, port } => (*tls, host, *port),
+    };
+    let host = match host {
+        Host::Address(ip) if ip.is_ipv6() => format!("[{ip}]"),
+        Host::Address(ip) => ip.to_string(),
+        Host::Name(name) => name.clone(),
     };
     let label = format!("{host}:{port}");
-    let host_header = if *port == 80 { host } else { label.clone() };
+    let host_header = if port == if tls { 443 } else { 80 } { host } else { label.clone() };
     (label, host_header)
 }
 
@@ -126,16 +133,19 @@ mod tests {
     use super::*;
 
     fn servers(count: usize) -> Vec<Arc<Server>> {
-        let address = |port| ServerAddress::Tcp { host: Host::Name("a".into()), port };
-        (0..count).map(|id| Arc::new(Server::new(id, address(80 + id as u16)))).collect()
+        let address = |port| ServerAddress::Tcp { tls: false, host: Host::Name("a".into()), port };
+        (0..count).map(|id| Arc::new(Server::new(id, address(80 + id as u16), None))).collect()
     }
 
     #[test]
     fn a_server_is_called_by_its_host_or_its_path() {
-        let v6 = ServerAddress::Tcp { host: Host::Address("::1".parse().unwrap()), port: 81 };
+        let v6 = ServerAddress::Tcp { tls: false, host: Host::Address("::1".parse().unwrap()), port: 81 };
         assert_eq!(names(&v6), ("[::1]:81".into(), "[::1]:81".into()));
-        let usual = ServerAddress::Tcp { host: Host::Name("api".into()), port: 80 };
+        let usual = ServerAddress::Tcp { tls: false, host: Host::Name("api".into()), port: 80 };
         assert_eq!(names(&usual), ("api:80".into(), "api".into()));
+        let secured = |port| ServerAddress::Tcp { tls: true, host: Host::Name("api".into()), port };
+        assert_eq!(names(&secured(443)).1, "api");
+        assert_eq!(names(&secured(80)).1, "api:80");
         assert_eq!(names(&ServerAddress::Unix("/run/a".into())), ("unix:/run/a".into(), "localhost".into()));
     }
 

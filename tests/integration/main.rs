@@ -14,6 +14,7 @@ mod h2_websocket;
 mod h2c;
 mod harness;
 mod headers;
+mod https_upstreams;
 mod limits;
 mod logs;
 mod mutual_tls;

@@ -1,16 +1,14 @@
 //! Reads a certificate chain and its key, and says what they are: for which names, and until when.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-use crate::config::{Certificate, Located, Place, Problems};
+use crate::config::{Certificate, Problems};
+use crate::pem::{read_certificates, read_key};
 
 /// A certificate that ends within this long is warned about, if that is less than a tenth of its life.
 const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
@@ -34,13 +32,13 @@ pub(super) struct Life {
 impl Pair {
     /// Reads both files.
     pub(super) fn read(certificate: &Certificate, problems: &mut Problems) -> Option<Self> {
-        let chain = read_chain(("tls.certificates", &certificate.chain), problems);
-        let key = read_key(&certificate.key, problems);
+        let chain = read_certificates(("tls.certificates", &certificate.chain), problems);
+        let key = read_key(("tls.certificates", &certificate.key), problems);
         let (chain, key) = (chain?, key?);
         let described = chain.first().and_then(|leaf| describe(leaf));
         let Some((names, life)) = described else {
             let what = format!("tls.certificates: {} holds no X.509 certificate", certificate.chain.value.display());
-            problems.add(&certificate.chain.place, what, FIX);
+            problems.add(&certificate.chain.place, what, "give a PEM file, the server's certificate first");
             return None;
         };
         match CertifiedKey::from_der(chain, key, &default_provider()) {
@@ -97,40 +95,6 @@ impl Life {
     fn end(self) -> humantime::Rfc3339Timestamp {
         humantime::format_rfc3339_seconds(self.until)
     }
-}
-
-const FIX: &str = "give a PEM file, or make one with `gatewarden cert dev --dir certs`";
-
-/// The certificates of a PEM file, at least one; `key` names the setting.
-pub(super) fn read_chain(
-    (key, file): (&str, &Located<PathBuf>),
-    problems: &mut Problems,
-) -> Option<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(&file.value).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
-        Ok(certificates) if !certificates.is_empty() => Some(certificates),
-        Ok(_) => {
-            problems.add(&file.place, format!("{key}: no certificate in {}", file.value.display()), FIX);
-            None
-        }
-        Err(error) => cannot_read((&file.place, &file.value), (key, &error), problems),
-    }
-}
-
-fn read_key(file: &Located<PathBuf>, problems: &mut Problems) -> Option<PrivateKeyDer<'static>> {
-    match PrivateKeyDer::from_pem_file(&file.value) {
-        Ok(key) => Some(key),
-        Err(error) => cannot_read((&file.place, &file.value), ("tls.certificates", &error), problems),
-    }
-}
-
-fn cannot_read<T>(
-    (place, file): (&Place, &Path),
-    (key, error): (&str, &rustls::pki_types::pem::Error),
-    problems: &mut Problems,
-) -> Option<T> {
-    problems.add(place, format!("{key}: cannot read {} ({error})", file.display()), FIX);
-    None
 }
 
 /// The DNS names of a certificate and its life.

@@ -9,8 +9,8 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::{HandshakeKind, RootCertStore, ServerConnection};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-use super::certificates::read_chain;
 use crate::config::{Clients, Problems};
+use crate::pem::read_certificates;
 
 /// The longest name that a client can have.
 const LONGEST_NAME: usize = 255;
@@ -32,7 +32,7 @@ impl PartialEq for Trust {
 impl Trust {
     /// Reads the authorities' certificates.
     pub(super) fn read(clients: &Clients, problems: &mut Problems) -> Option<Self> {
-        let roots = read_chain(("tls.client_ca", &clients.ca), problems)?;
+        let roots = read_certificates(("tls.client_ca", &clients.ca), problems)?;
         Self::of(roots, clients.required)
             .inspect_err(|error| {
                 let what = format!("tls.client_ca: {} cannot be trusted ({error})", clients.ca.value.display());

@@ -65,7 +65,7 @@ impl Prepared {
         }
         let fill = |text: &str| -> toml::Table {
             let text = text.replace("DIR", &dir.path().display().to_string());
-            let text = text.replace("UPSTREAM", &format!("http://{}", upstream.address()));
+            let text = text.replace("UPSTREAM", &upstream.url());
             text.parse().expect("TOML")
         };
         let mut config = fill(USUAL);

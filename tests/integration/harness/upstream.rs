@@ -5,14 +5,18 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::{SinkExt, StreamExt};
+use rustls::HandshakeKind;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, protocol::Role};
 
+use super::client::Io;
 use super::message::{Fields, Framing, Reader};
+use super::tls::Identity;
 use super::{upgrade, within};
 
 /// One request as it came over the wire.
@@ -82,6 +86,16 @@ struct Shared {
     manner: Manner,
     requests: Mutex<Vec<Recorded>>,
     connections: Mutex<usize>,
+    tls: Option<TlsAcceptor>,
+    handshakes: Mutex<Vec<Handshake>>,
+}
+
+/// What a handshake of the gateway said.
+#[derive(Clone, Debug)]
+pub(crate) struct Handshake {
+    pub(crate) kind: HandshakeKind,
+    pub(crate) name: Option<String>,
+    pub(crate) alpn: Option<Vec<u8>>,
 }
 
 /// A server on a free port of the loopback.
@@ -110,25 +124,54 @@ impl Upstream {
 
     /// Answers by a script, which is asked once the whole request was read.
     pub(crate) async fn scripted(script: impl Fn(&Recorded) -> Reply + Send + Sync + 'static) -> Self {
-        Self::with(Manner::Script(Box::new(script)), unbounded_channel().1).await
+        Self::with(Manner::Script(Box::new(script)), unbounded_channel().1, None).await
     }
 
     /// Hands every exchange to the test once its head was read: see [`Upstream::exchange`].
     pub(crate) async fn by_hand() -> Self {
         let (sender, receiver) = unbounded_channel();
-        Self::with(Manner::ByHand(sender), receiver).await
+        Self::with(Manner::ByHand(sender), receiver, None).await
     }
 
-    async fn with(manner: Manner, by_hand: UnboundedReceiver<Exchange>) -> Self {
+    /// As [`Upstream::start`], over TLS with this certificate.
+    pub(crate) async fn secured(identity: &Identity) -> Self {
+        let script = |request: &Recorded| match request.fields().one("upgrade") {
+            Some(_) => Reply::WebSocketEcho,
+            None => Reply::ok("content-type: text/plain\r\n", "behind"),
+        };
+        let tls = TlsAcceptor::from(identity.server_config());
+        Self::with(Manner::Script(Box::new(script)), unbounded_channel().1, Some(tls)).await
+    }
+
+    async fn with(manner: Manner, by_hand: UnboundedReceiver<Exchange>, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { manner, requests: Mutex::default(), connections: Mutex::default() });
+        let shared = Arc::new(Shared {
+            manner,
+            requests: Mutex::default(),
+            connections: Mutex::default(),
+            tls,
+            handshakes: Mutex::default(),
+        });
         let running = Mutex::new(Some(serve(listener, shared.clone())));
         Self { address, shared, by_hand: by_hand.into(), running }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What a configuration calls it.
+    pub(crate) fn url(&self) -> String {
+        match self.shared.tls {
+            Some(_) => format!("https://localhost:{}", self.address.port()),
+            None => format!("http://{}", self.address),
+        }
+    }
+
+    /// The handshakes that succeeded so far.
+    pub(crate) fn handshakes(&self) -> Vec<Handshake> {
+        lock(&self.shared.handshakes).clone()
     }
 
     /// Everything it got so far.
@@ -194,10 +237,27 @@ fn serve(listener: TcpListener, shared: Arc<Shared>) -> JoinSet<()> {
             let number = next(&shared.connections);
             let shared = shared.clone();
             // An error here is a gateway that hung up, which is its right.
-            connections.spawn(async move { drop(connection(stream, number, &shared).await) });
+            connections.spawn(async move {
+                if let Ok(stream) = accepted(stream, &shared).await {
+                    drop(connection(stream, number, &shared).await);
+                }
+            });
         }
     });
     tasks
+}
+
+/// After the handshake, where there is one.
+async fn accepted(stream: TcpStream, shared: &Shared) -> io::Result<Box<dyn Io>> {
+    let Some(tls) = &shared.tls else { return Ok(Box::new(stream)) };
+    let stream = tls.accept(stream).await?;
+    let session = stream.get_ref().1;
+    lock(&shared.handshakes).push(Handshake {
+        kind: session.handshake_kind().expect("a handshake"),
+        name: session.server_name().map(str::to_owned),
+        alpn: session.alpn_protocol().map(<[u8]>::to_vec),
+    });
+    Ok(Box::new(stream))
 }
 
 fn next(counter: &Mutex<usize>) -> usize {
@@ -207,7 +267,7 @@ fn next(counter: &Mutex<usize>) -> usize {
 }
 
 /// Serves one connection until either side ends it.
-async fn connection(stream: TcpStream, number: usize, shared: &Shared) -> io::Result<()> {
+async fn connection(stream: Box<dyn Io>, number: usize, shared: &Shared) -> io::Result<()> {
     let mut reader = Reader::new(stream);
     while let Some(head) = reader.until(b"\r\n\r\n").await? {
         let mut request = Recorded { connection: number, head, body: Vec::new(), trailers: Fields::default() };
@@ -232,7 +292,7 @@ async fn connection(stream: TcpStream, number: usize, shared: &Shared) -> io::Re
 }
 
 /// Carries a reply out; false when the connection is over.
-async fn answer(reader: &mut Reader<TcpStream>, request: &Recorded, reply: Reply) -> io::Result<bool> {
+async fn answer(reader: &mut Reader<Box<dyn Io>>, request: &Recorded, reply: Reply) -> io::Result<bool> {
     match reply {
         Reply::Raw(bytes) => reader.io.write_all(&bytes).await.map(|()| true),
         Reply::RawThenClose(bytes) => reader.io.write_all(&bytes).await.map(|()| false),
@@ -250,7 +310,7 @@ async fn answer(reader: &mut Reader<TcpStream>, request: &Recorded, reply: Reply
 }
 
 /// Gives every message back until the client closes.
-async fn echo_frames(reader: &mut Reader<TcpStream>) -> tungstenite::Result<()> {
+async fn echo_frames(reader: &mut Reader<Box<dyn Io>>) -> tungstenite::Result<()> {
     let read = std::mem::take(&mut reader.buffer);
     let mut socket = WebSocketStream::from_partially_read(&mut reader.io, read, Role::Server, None).await;
     while let Some(message) = socket.next().await {
@@ -264,7 +324,7 @@ async fn echo_frames(reader: &mut Reader<TcpStream>) -> tungstenite::Result<()> 
 
 /// One exchange in the hands of a test: the head was read, nothing was answered. Dropped, it cuts the connection.
 pub(crate) struct Exchange {
-    reader: Reader<TcpStream>,
+    reader: Reader<Box<dyn Io>>,
 }
 
 impl Exchange {

@@ -1,0 +1,42 @@
+//! Reads certificates and private keys from PEM files, and says what to do where they cannot be read.
+
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::pem::{Error, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::config::{Located, Place, Problems};
+
+const FIX: &str = "give a PEM file, or make one with `gatewarden cert dev --dir certs`";
+
+/// The certificates of a file, at least one; `key` names the setting.
+pub(crate) fn read_certificates(
+    (key, file): (&str, &Located<PathBuf>),
+    problems: &mut Problems,
+) -> Option<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(&file.value).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(certificates) if !certificates.is_empty() => Some(certificates),
+        Ok(_) => {
+            problems.add(&file.place, format!("{key}: no certificate in {}", file.value.display()), FIX);
+            None
+        }
+        Err(error) => cannot_read((&file.place, &file.value), (key, &error), problems),
+    }
+}
+
+/// The first private key of a file; `key` names the setting.
+pub(crate) fn read_key(
+    (key, file): (&str, &Located<PathBuf>),
+    problems: &mut Problems,
+) -> Option<PrivateKeyDer<'static>> {
+    match PrivateKeyDer::from_pem_file(&file.value) {
+        Ok(key) => Some(key),
+        Err(error) => cannot_read((&file.place, &file.value), (key, &error), problems),
+    }
+}
+
+fn cannot_read<T>((place, file): (&Place, &Path), (key, error): (&str, &Error), problems: &mut Problems) -> Option<T> {
+    problems.add(place, format!("{key}: cannot read {} ({error})", file.display()), FIX);
+    None
+}
