@@ -2,6 +2,7 @@
 
 mod admission;
 mod counts;
+mod ended;
 mod expiry;
 mod held;
 mod key;
@@ -12,6 +13,7 @@ mod throttle;
 mod token;
 
 pub use admission::{Access, Admission, Denied, Presented, admit};
+pub use ended::Ended;
 pub use key::SessionKey;
 pub use ring::{Ring, SecretId};
 pub use session::{Session, SessionId};

@@ -1,12 +1,13 @@
 //! All live sessions: issued, authenticated, revoked, swept. Knows no passwords and reads no clock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use dashmap::{DashMap, Entry};
 use foldhash::fast::RandomState;
 
+use super::ended::{Ended, Ends};
 use super::expiry::Expiry;
 use super::held::{ByKey, ByName, Held};
 use super::key::SessionKey;
@@ -67,6 +68,8 @@ pub struct Sessions {
     users: DashMap<ByName, Held, RandomState>,
     expiry: Expiry,
     count: AtomicUsize,
+    issued: AtomicU64,
+    ends: Ends,
     lifetime: Duration,
     idle_timeout: Option<Duration>,
     per_user: usize,
@@ -86,6 +89,8 @@ impl Sessions {
             users: DashMap::with_capacity_and_hasher_and_shard_amount(0, RandomState::default(), shards),
             expiry: Expiry::new(config.idle_timeout),
             count: AtomicUsize::new(0),
+            issued: AtomicU64::new(0),
+            ends: Ends::default(),
             lifetime: config.lifetime,
             idle_timeout: config.idle_timeout,
             per_user: config.per_user.get(),
@@ -105,8 +110,9 @@ impl Sessions {
         let digest = TokenDigest::of(token.expose().as_bytes());
         let start = Start { digest, secret, issued: now.boot, expires: now.boot + self.lifetime, expires_millis };
         let (session, evicted) = self.insert(principal.into(), start);
+        self.issued.fetch_add(1, Relaxed);
         if let Some(evicted) = evicted {
-            self.end(&evicted);
+            self.end(&evicted, Ended::Crowded);
         }
         Ok(Issued { key: session.key, token, expires_millis, session })
     }
@@ -139,38 +145,56 @@ impl Sessions {
     /// As [`Sessions::authenticate`]; [`Rejected::Unknown`] to those that came second.
     pub fn revoke(&self, key: &SessionKey, token: &[u8], now: BootTime) -> Result<Arc<Session>, Rejected> {
         let session = self.authenticate(key, token, now)?;
-        if self.end(&session) { Ok(session) } else { Err(Rejected::Unknown) }
+        if self.end(&session, Ended::Logout) { Ok(session) } else { Err(Rejected::Unknown) }
     }
 
     /// Ends a session whose login turned out not to count.
     pub fn withdraw(&self, issued: &Issued) {
-        self.end(&issued.session);
+        self.end(&issued.session, Ended::Withdrawn);
     }
 
     /// Ends every session of a user, by canonical name; how many there were.
     pub fn revoke_user(&self, canonical_name: &str) -> usize {
         let held: Vec<_> = self.users.get(canonical_name).map_or_else(Vec::new, |held| held.iter().cloned().collect());
-        held.iter().filter(|session| self.end(session)).count()
+        held.iter().filter(|session| self.end(session, Ended::UserRemoved)).count()
     }
 
     /// Ends every session whose token that secret signed; how many there were. Walks over all sessions.
     pub fn revoke_signed_by(&self, secret: SecretId) -> usize {
         let signed = |session: &Arc<Session>| session.secret == secret;
         let found: Vec<_> = self.live.iter().map(|entry| Arc::clone(&entry.key().0)).filter(signed).collect();
-        found.iter().filter(|session| self.end(session)).count()
+        found.iter().filter(|session| self.end(session, Ended::SecretRemoved)).count()
     }
 
     /// Removes records that ended more than a minute ago, at most [`Sessions::SWEEP_BATCH`], and says how many: after
     /// a full batch there may be more, and the caller calls again once others had their turn.
     pub fn sweep(&self, now: BootTime) -> usize {
         let due = self.expiry.take_due(now, Self::SWEEP_BATCH);
-        due.iter().for_each(|session| _ = self.end(session));
+        for session in &due {
+            let why = if session.expires() <= now { Ended::Expired } else { Ended::Idle };
+            self.end(session, why);
+        }
         due.len()
     }
 
     /// How many records there are, those that ended within the last minute included.
     pub fn len(&self) -> usize {
         self.count.load(Relaxed)
+    }
+
+    /// How many have been issued since the start.
+    pub fn issued(&self) -> u64 {
+        self.issued.load(Relaxed)
+    }
+
+    /// How many have ended so since the start.
+    pub fn ended(&self, why: Ended) -> u64 {
+        self.ends.count(why)
+    }
+
+    /// Tells `watcher` of each end, on the thread that ends the session. The first that is given stays.
+    pub fn watch_ends(&self, watcher: impl Fn(&Session, Ended) + Send + Sync + 'static) {
+        self.ends.watch(Box::new(watcher));
     }
 
     /// Whether there is none.
@@ -207,7 +231,7 @@ impl Sessions {
     }
 
     /// Takes the session out of everywhere, and ends what it opened. True for the one caller, of several, that did it.
-    fn end(&self, session: &Arc<Session>) -> bool {
+    fn end(&self, session: &Arc<Session>, why: Ended) -> bool {
         if self.live.remove(&session.key).is_none() {
             return false;
         }
@@ -215,6 +239,7 @@ impl Sessions {
         self.expiry.remove(session);
         self.count.fetch_sub(1, Relaxed);
         session.ended().cancel();
+        self.ends.note(session, why);
         true
     }
 }

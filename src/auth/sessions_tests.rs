@@ -416,3 +416,39 @@ async fn nobody_who_is_not_asked_for_is_registered() {
     (0..100).for_each(|_| drop(admitted(&fixture, &issued)));
     assert!(!issued.session.was_watched());
 }
+
+#[test]
+fn every_end_is_counted_by_its_reason_and_told_once() {
+    let idle = Some(Duration::from_secs(60));
+    let fixture = Fixture::new(&config::Sessions { idle_timeout: idle, ..config() });
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let witness = told.clone();
+    fixture.sessions.watch_ends(move |session, why| witness.lock().unwrap().push((session.user().to_owned(), why)));
+    let out = fixture.issue("out", 0);
+    assert_eq!(fixture.revoke(&out, 1), Ok(()));
+    assert!(fixture.revoke(&out, 1).is_err());
+    (0..4).for_each(|_| _ = fixture.issue("many", 0));
+    let gone = fixture.issue("gone", 0);
+    fixture.sessions.revoke_user("gone");
+    fixture.sessions.withdraw(&gone);
+    fixture.sessions.withdraw(&fixture.issue("late", 0));
+    fixture.sessions.sweep(at(HOUR - 1));
+    fixture.issue("old", 0);
+    fixture.sessions.sweep(at(2 * HOUR));
+    let secret = fixture.issue("secret", 3 * HOUR).session.secret;
+    fixture.sessions.revoke_signed_by(secret);
+    let expected = [
+        ("out", Ended::Logout),
+        ("many", Ended::Crowded),
+        ("gone", Ended::UserRemoved),
+        ("late", Ended::Withdrawn),
+        ("many", Ended::Idle),
+        ("many", Ended::Idle),
+        ("many", Ended::Idle),
+        ("old", Ended::Expired),
+        ("secret", Ended::SecretRemoved),
+    ];
+    assert_eq!(*told.lock().unwrap(), expected.map(|(user, why)| (user.to_owned(), why)));
+    let counted: u64 = Ended::ALL.iter().map(|why| fixture.sessions.ended(*why)).sum();
+    assert_eq!((counted, fixture.sessions.issued()), (9, 9));
+}

@@ -10,7 +10,7 @@ use super::problem::Located;
 use super::routes::routes;
 use super::section::Section;
 use super::sessions::{directories, login, sessions};
-use super::settings::{AccessLog, Config, ForwardedPolicy, Health, Limits, Log, LogFormat, Server, Tokens};
+use super::settings::{AccessLog, AuditLog, Config, ForwardedPolicy, Health, Limits, Log, LogFormat, Server, Tokens};
 use super::tree::Table;
 use super::upstreams::upstreams;
 use super::value::{cores, duration, optional_duration, optional_size, positive_duration, quoted, size};
@@ -101,6 +101,7 @@ fn log(section: &mut Section<'_>) -> Log {
         level: section.choice_or("level", Level::INFO, &levels),
         format: section.choice_or("format", LogFormat::Json, &[("json", LogFormat::Json), ("text", LogFormat::Text)]),
         access: section.parsed_or("access", AccessLog::Stdout, access_log),
+        audit: section.parsed_or("audit", AuditLog::Stderr, audit_log),
         query: section.flag_or("query", false),
     }
 }
@@ -110,6 +111,15 @@ fn access_log(text: &str) -> Result<AccessLog, Wrong> {
         "stdout" => AccessLog::Stdout,
         "none" => AccessLog::None,
         file => AccessLog::File(file.into()),
+    })
+}
+
+fn audit_log(text: &str) -> Result<AuditLog, Wrong> {
+    Ok(match text {
+        "stdout" => AuditLog::Stdout,
+        "stderr" => AuditLog::Stderr,
+        "none" => return Err(Wrong::new("audit lines can't be turned off", "say \"stderr\", \"stdout\" or a file")),
+        file => AuditLog::File(file.into()),
     })
 }
 
@@ -152,6 +162,17 @@ mod tests {
         assert_eq!(good("[log]\naccess = \"none\"\n").log.access, AccessLog::None);
         assert_eq!(good("[log]\naccess = \"a.log\"\nlevel = \"trace\"\n").log.access, AccessLog::File("a.log".into()));
         assert_eq!(bad("[log]\nlevel = \"inof\"\n"), ["log.level: \"inof\" is not known; did you mean \"info\"?"]);
+    }
+
+    #[test]
+    fn audit_lines_go_to_standard_error_unless_told_otherwise() {
+        assert_eq!(good("").log.audit, AuditLog::Stderr);
+        assert_eq!(good("[log]\naudit = \"stdout\"\n").log.audit, AuditLog::Stdout);
+        assert_eq!(good("[log]\naudit = \"audit.log\"\n").log.audit, AuditLog::File("audit.log".into()));
+        assert_eq!(
+            bad("[log]\naudit = \"none\"\n"),
+            ["log.audit: audit lines can't be turned off; say \"stderr\", \"stdout\" or a file"]
+        );
     }
 
     #[test]

@@ -392,6 +392,8 @@ pub struct Log {
     pub format: LogFormat,
     /// Where access lines go.
     pub access: AccessLog,
+    /// Where audit lines go.
+    pub audit: AuditLog,
     /// Whether access lines hold the query, credentials redacted.
     pub query: bool,
 }
@@ -424,4 +426,15 @@ impl fmt::Display for ListenAddress {
             Self::Systemd(name) => write!(f, "systemd:{name}"),
         }
     }
+}
+
+/// Where audit lines go; they can't be turned off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditLog {
+    /// Standard output, among the access lines.
+    Stdout,
+    /// Standard error, among the program's own messages.
+    Stderr,
+    /// A file, appended to, reopened on SIGHUP.
+    File(PathBuf),
 }

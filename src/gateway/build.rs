@@ -9,6 +9,7 @@ use super::rules::Rules;
 use crate::auth::{Sessions, Throttle};
 use crate::config::{Config, Limits, Problems};
 use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::audit::Audit;
 
 /// What all workers share.
 pub struct Gateway {
@@ -17,6 +18,7 @@ pub struct Gateway {
     pub(crate) throttle: Throttle,
     pub(crate) limits: Limits,
     pub(crate) access_log: AccessLog,
+    pub(crate) audit: Arc<Audit>,
     pub(crate) log_query: bool,
 }
 
@@ -29,6 +31,7 @@ impl Gateway {
             throttle: Throttle::new(&config.login.throttle),
             limits: config.limits.clone(),
             access_log: AccessLog::silent(),
+            audit: Arc::default(),
             log_query: config.log.query,
         })
     }
@@ -37,6 +40,15 @@ impl Gateway {
     #[must_use]
     pub fn with_access_log(self, log: AccessLog) -> Self {
         Self { access_log: log, ..self }
+    }
+
+    /// Sends audit lines to `audit`, those of ended sessions as well.
+    #[must_use]
+    pub fn with_audit(self, audit: Audit) -> Self {
+        let audit = Arc::new(audit);
+        let witness = audit.clone();
+        self.sessions.watch_ends(move |session, why| super::audit::ended(&witness, session, why));
+        Self { audit, ..self }
     }
 
     /// The rules in force. Requests take theirs from their worker.
@@ -57,6 +69,17 @@ impl Gateway {
     /// The access log.
     pub fn access_log(&self) -> &AccessLog {
         &self.access_log
+    }
+
+    /// Writes down that the process ends.
+    pub fn record_shutdown(&self) {
+        super::audit::shutdown(&self.audit, self.sessions.len());
+    }
+
+    /// Opens the files of both logs anew.
+    pub fn reopen_logs(&self) {
+        self.access_log.reopen();
+        self.audit.reopen();
     }
 }
 

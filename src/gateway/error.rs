@@ -9,6 +9,7 @@ use serde_json::json;
 use super::body::Body;
 use crate::auth::{Denied, Full, Rejected, Throttled};
 use crate::directory::Refused;
+use crate::telemetry::audit::Stuck;
 use crate::upstream::{BodyFault, Fault};
 
 /// Seconds a client is asked to wait before it tries a login again.
@@ -59,6 +60,8 @@ pub(crate) enum Refusal {
     LoginBusy,
     /// As many sessions as are allowed.
     SessionsFull,
+    /// Audit lines can't be written, so that nobody may log in.
+    AuditStuck,
     /// More failed logins than are allowed, known before a password was looked at.
     Throttled(Throttled),
     /// No server could be reached.
@@ -89,7 +92,7 @@ impl Refusal {
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::LoginBusy | Self::SessionsFull => StatusCode::SERVICE_UNAVAILABLE,
+            Self::LoginBusy | Self::SessionsFull | Self::AuditStuck => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreachable | Self::BrokenAnswer | Self::BadSwitch => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -116,6 +119,7 @@ impl Refusal {
             Self::BodyBroken => "The request body broke off",
             Self::LoginBusy => "Too many logins at once",
             Self::SessionsFull => "Too many sessions",
+            Self::AuditStuck => "Logins cannot be recorded",
             Self::Throttled(_) => "Too many failed logins",
             Self::Unreachable => "The API cannot be reached",
             Self::BrokenAnswer => "The API gave no answer",
@@ -148,6 +152,7 @@ impl Refusal {
             Self::BodyBroken => "body_broken",
             Self::LoginBusy => "login_busy",
             Self::SessionsFull => "sessions_full",
+            Self::AuditStuck => "audit_stuck",
             Self::Throttled(_) => "throttled",
             Self::Unreachable => "unreachable",
             Self::BrokenAnswer => "broken_answer",
@@ -223,6 +228,12 @@ impl From<Refused> for Refusal {
 impl From<Full> for Refusal {
     fn from(_: Full) -> Self {
         Self::SessionsFull
+    }
+}
+
+impl From<Stuck> for Refusal {
+    fn from(_: Stuck) -> Self {
+        Self::AuditStuck
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
@@ -12,12 +13,13 @@ use hyper::body::Incoming;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
 
+use super::audit::{self, Trial};
 use super::body::Body;
-use super::credentials;
+use super::credentials::{self, Presented};
 use super::error::{Refusal, json_response};
 use super::record::Record;
 use super::{Gateway, Rules};
-use crate::auth::{Issued, Now};
+use crate::auth::{Issued, Now, Session};
 use crate::clock::BootTime;
 use crate::config::RoleNumbering;
 use crate::directory::{Password, Role, canonical};
@@ -26,17 +28,39 @@ use crate::directory::{Password, Role, canonical};
 const LOGIN_BYTES: usize = 16 * 1024;
 
 impl Gateway {
-    /// Verifies a name and a password and issues a session. Where a reload overtook the check, it is done again by the new rules:
-    /// the user or the secret may be gone, and the reload can't end a session that is not there yet.
+    /// Verifies a name and a password and issues a session; leaves an audit line however it ends.
     pub(crate) async fn login(
         &self,
         record: &Rc<Record>,
         request: &mut Request<Option<Incoming>>,
     ) -> Result<Response<Body>, Refusal> {
+        let mut trial = Trial::begin(self, record);
+        match self.enter(record, request, &mut trial).await {
+            Ok((session, welcome)) => {
+                trial.passed(&session);
+                Ok(json_response(StatusCode::OK, &welcome))
+            }
+            Err(refusal) => {
+                trial.refused(&refusal);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Where a reload overtakes the check, it is done again by the new rules: the user or the secret may be gone, and the reload
+    /// can't end a session that is not there yet.
+    async fn enter(
+        &self,
+        record: &Record,
+        request: &mut Request<Option<Incoming>>,
+        trial: &mut Trial<'_>,
+    ) -> Result<(Arc<Session>, Value), Refusal> {
+        self.audit.room().await?;
         let bytes = read_login(record, request, self.limits.header_timeout).await?;
         let Login { username, password } = Login::parse(&bytes)?;
         drop(bytes);
         let (name, password) = (canonical(&username), Password::new(password));
+        trial.claims(name.as_deref());
         let origin = record.client.origin(&record.rules.trusted_proxies);
         let mut attempt = self.throttle.begin(name.as_deref().unwrap_or(&username), origin, BootTime::now())?;
         loop {
@@ -47,7 +71,8 @@ impl Gateway {
             record.logged_in(&principal.name);
             let issued = self.sessions.issue(principal, &rules.ring, Now::read())?;
             if self.are_in_force(&rules) {
-                return Ok(json_response(StatusCode::OK, &rules.welcome(username, &issued)));
+                let welcome = rules.welcome(username, &issued);
+                return Ok((issued.session, welcome));
             }
             self.sessions.withdraw(&issued);
         }
@@ -55,9 +80,12 @@ impl Gateway {
 
     /// Ends the session of the presented pair.
     pub(crate) fn logout(&self, record: &Record, headers: &HeaderMap) -> Result<Response<Body>, Refusal> {
-        let presented = credentials::from_headers(headers).ok_or(Refusal::BadCaller)?;
-        let ended = self.sessions.revoke(&presented.key, presented.token.as_bytes(), BootTime::now());
-        record.admitted(&ended.map_err(|_| Refusal::BadCaller)?);
+        let revoke = |presented: Presented| {
+            self.sessions.revoke(&presented.key, presented.token.as_bytes(), BootTime::now()).ok()
+        };
+        let ended = credentials::from_headers(headers).and_then(revoke);
+        audit::logout(&self.audit, record, ended.as_deref());
+        record.admitted(&ended.ok_or(Refusal::BadCaller)?);
         Ok(json_response(StatusCode::OK, &json!({ "status": "OK", "info": "Successful logout." })))
     }
 }

@@ -1,6 +1,7 @@
 //! What happens to a request, in order. [`Worker::handle`] is the whole story; each step is one file beside this one.
 
 mod admit;
+mod audit;
 mod authority;
 mod body;
 mod build;

@@ -37,6 +37,7 @@ use crate::clock::BootTime;
 use crate::config::{Config, Problems};
 use crate::gateway::Gateway;
 use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::audit::Audit;
 use drain::Drain;
 use listener::{Desk, Listener};
 use tls::Tls;
@@ -93,8 +94,10 @@ impl Server {
         let listeners = bind::listeners(&config, tls.as_ref())?;
         let log = AccessLog::open(&config.log)
             .map_err(|error| io::Error::new(error.kind(), format!("log.access: {error}")))?;
+        let audit =
+            Audit::open(&config.log).map_err(|error| io::Error::new(error.kind(), format!("log.audit: {error}")))?;
         let health = bind::health(&config)?;
-        Ok(Bound { gateway: Arc::new(gateway.with_access_log(log)), config, tls, listeners, health })
+        Ok(Bound { gateway: Arc::new(gateway.with_access_log(log).with_audit(audit)), config, tls, listeners, health })
     }
 }
 
@@ -192,8 +195,13 @@ impl Running {
 
     /// Waits until the drain is over.
     pub fn join(mut self) {
+        self.finish();
+    }
+
+    fn finish(&mut self) {
         if let Some(control) = self.control.take() {
             let _panicked = control.join();
+            self.gateway.record_shutdown();
         }
     }
 
@@ -202,9 +210,9 @@ impl Running {
         self.gateway.sessions()
     }
 
-    /// Opens the access log's file anew.
+    /// Opens the files of the logs anew.
     pub fn reopen_logs(&self) {
-        self.gateway.access_log().reopen();
+        self.gateway.reopen_logs();
     }
 }
 
@@ -213,8 +221,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.drain.asked.cancel();
         self.drain.ending.cancel();
-        if let Some(control) = self.control.take() {
-            let _panicked = control.join();
-        }
+        self.finish();
     }
 }

@@ -1,16 +1,15 @@
 //! One line a request, through a bounded buffer that never makes a request wait and counts what it had to drop.
 
 use std::convert::Infallible;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use super::target::{Place, Target, escaped};
 use crate::config::{self, LogFormat};
 
 /// Bytes that may wait for the disk; lines beyond are dropped and counted.
@@ -86,12 +85,11 @@ impl AccessLog {
     /// # Errors
     /// When the file can't be opened or the thread can't be started.
     pub fn open(config: &config::Log) -> io::Result<Self> {
-        let path = match &config.access {
+        let target = Target::open(match &config.access {
             config::AccessLog::None => return Ok(Self::silent()),
-            config::AccessLog::Stdout => None,
-            config::AccessLog::File(path) => Some(path.clone()),
-        };
-        let target = Target::open(path)?;
+            config::AccessLog::Stdout => Place::Stdout,
+            config::AccessLog::File(path) => Place::File(path.clone()),
+        })?;
         let queue = Arc::new(Queue {
             format: config.format,
             waiting: Mutex::default(),
@@ -134,6 +132,8 @@ impl Drop for AccessLog {
     fn drop(&mut self) {
         if let Some(queue) = &self.queue {
             queue.closed.store(true, Relaxed);
+            // Under the lock the writer is either before its question or waiting already.
+            let _asks_or_waits = queue.lock();
             queue.filled.notify_one();
         }
         let writer = self.writer.take().map(|writer| writer.into_inner().unwrap_or_else(PoisonError::into_inner));
@@ -228,48 +228,10 @@ fn write_text(buffer: &mut Vec<u8>, line: &Line<'_>, time: &dyn std::fmt::Displa
     )
 }
 
-/// On one line whatever it holds: controls, line separators and what can't be printed are escaped, and spaces, which separate.
-fn escaped(text: &str) -> String {
-    text.escape_debug().to_string().replace(' ', "\\u{20}")
-}
-
-/// An open file or standard output.
-struct Target {
-    path: Option<PathBuf>,
-    out: Box<dyn Write + Send>,
-}
-
-impl Target {
-    fn open(path: Option<PathBuf>) -> io::Result<Self> {
-        let out: Box<dyn Write + Send> = match &path {
-            Some(path) => Box::new(append(path)?),
-            None => Box::new(io::stdout()),
-        };
-        Ok(Self { path, out })
-    }
-
-    fn reopen(&mut self) {
-        let Some(path) = &self.path else { return };
-        match append(path) {
-            Ok(file) => self.out = Box::new(file),
-            Err(error) => {
-                tracing::error!(%error, path = %path.display(), "access log not reopened, the old file stays")
-            }
-        }
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.out.write_all(bytes)?;
-        self.out.flush()
-    }
-}
-
-fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn line(path: &str) -> Line<'_> {
@@ -296,7 +258,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("access.log");
         let access = config::AccessLog::File(path.clone());
-        let log = AccessLog::open(&config::Log { level: tracing::Level::INFO, format, access, query: false }).unwrap();
+        let audit = config::AuditLog::Stderr;
+        let config = config::Log { level: tracing::Level::INFO, format, access, audit, query: false };
+        let log = AccessLog::open(&config).unwrap();
         write(&log, &path);
         drop(log);
         std::fs::read_to_string(&path).unwrap()

@@ -185,6 +185,11 @@ impl Gateway {
             .expect("an end");
     }
 
+    /// What the audit log holds so far.
+    pub(crate) fn audit_log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("audit.log")).unwrap_or_default()
+    }
+
     /// What the access log holds so far; only with `log.access = "DIR/access.log"`.
     pub(crate) fn access_log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("access.log")).unwrap_or_default()
@@ -200,7 +205,7 @@ directories = [{ kind = "file", path = "DIR/users.toml", rehash = false }]
 upstreams.main.servers = ["UPSTREAM"]
 routes = [{ path = "/", upstream = "main" }]
 health.listen = "127.0.0.1:0"
-log = { level = "error", access = "none" }
+log = { level = "error", access = "none", audit = "DIR/audit.log" }
 "#;
 
 fn merge(into: &mut toml::Table, from: toml::Table) {

@@ -1,0 +1,78 @@
+//! Where lines are written: a standard stream, or a file that can be opened anew. Knows nothing of what they say.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A place for lines, as configured.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    Stdout,
+    Stderr,
+    File(PathBuf),
+}
+
+/// An open place.
+pub(super) struct Target {
+    path: Option<PathBuf>,
+    out: Box<dyn Write + Send>,
+}
+
+impl Target {
+    /// Opens the place; a file is appended to.
+    ///
+    /// # Errors
+    /// What the system says of the file.
+    pub(super) fn open(place: Place) -> io::Result<Self> {
+        Ok(match place {
+            Place::Stdout => Self { path: None, out: Box::new(io::stdout()) },
+            Place::Stderr => Self { path: None, out: Box::new(io::stderr()) },
+            Place::File(path) => Self { out: Box::new(append(&path)?), path: Some(path) },
+        })
+    }
+
+    /// Opens a file anew, for logrotate; where that fails, the old one stays.
+    pub(super) fn reopen(&mut self) {
+        let Some(path) = &self.path else { return };
+        match append(path) {
+            Ok(file) => self.out = Box::new(file),
+            Err(error) => {
+                tracing::error!(%error, path = %path.display(), "a log is not opened anew, the old file stays");
+            }
+        }
+    }
+
+    /// Writes and flushes all of it.
+    ///
+    /// # Errors
+    /// What the system says; nobody knows then how much was written.
+    pub(super) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)?;
+        self.out.flush()
+    }
+
+    /// Writes from the front of `bytes`, and takes out what was written, also where the rest could not be.
+    ///
+    /// # Errors
+    /// What the system says of the first byte that is left.
+    pub(super) fn write_out(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.out.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => drop(bytes.drain(..written)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.out.flush()
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// On one line whatever it holds: controls, line separators and what can't be printed are escaped, and spaces, which separate.
+pub(super) fn escaped(text: &str) -> String {
+    text.escape_debug().to_string().replace(' ', "\\u{20}")
+}
