@@ -72,11 +72,13 @@ impl Body {
         Self { record: Some(record), ..self }
     }
 
-    /// Keeps what nobody read of the request, unless its client still waits to be asked for it (RFC 9110, section 10.1.1).
+    /// Keeps what nobody read of the request, unless its client still waits to be asked for it (RFC 9110, section 10.1.1), or what
+    /// was on its way upstream when the gateway answered in the upstream's stead.
     pub(crate) fn before(self, request: Request<Option<Incoming>>) -> Self {
         let waits = request.headers().contains_key(EXPECT);
-        let unread = request.into_body().filter(|body| !waits && !body.is_end_stream());
-        Self { unread, ..self }
+        let begun = self.record.as_ref().filter(|_| matches!(self.content, Content::Own(_)));
+        let left = request.into_body().filter(|_| !waits).or_else(|| begun?.take_back());
+        Self { unread: left.filter(|body| !body.is_end_stream()), ..self }
     }
 
     /// The request's body, where this answers before it was read.

@@ -79,11 +79,11 @@ impl Worker {
 
     fn request_body(&self, going: &Going<'_>, headers: &HeaderMap, incoming: Option<Incoming>) -> RequestBody {
         let Some(incoming) = incoming.filter(|incoming| !incoming.is_end_stream()) else { return RequestBody::EMPTY };
-        let progress = Rc::new(Progress::default());
+        let progress = Progress::of(incoming);
         going.record.streams(&progress);
         let limits = &self.gateway.limits;
         let bounds = BodyBounds { bytes: limits.body_bytes, idle: limits.body_idle_timeout };
-        RequestBody::streaming(incoming, progress, bounds, going.trailers(headers))
+        RequestBody::streaming(progress, bounds, going.trailers(headers))
     }
 
     fn answer_of(

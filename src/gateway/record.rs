@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use hyper::Request;
+use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::client::Client;
@@ -88,6 +89,11 @@ impl Record {
     /// A body that will stream.
     pub(crate) fn streams(&self, progress: &Rc<Progress>) {
         let _first = self.progress.set(progress.clone());
+    }
+
+    /// What is left of a body that streams.
+    pub(crate) fn take_back(&self) -> Option<Incoming> {
+        self.progress.get().and_then(|progress| progress.take_back())
     }
 
     /// Which server answered or failed, and how long that took.

@@ -1,6 +1,6 @@
-//! Bodies on their way through: counted, bounded and timed towards the upstream; giving the connection back towards the client.
+//! Request bodies on their way to an upstream: counted, bounded and timed.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,7 +14,6 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use super::headers::{Reserved, strip_trailers};
-use super::pool::Lease;
 
 /// Why a request body did not arrive whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +38,11 @@ impl fmt::Display for BodyFault {
 
 impl std::error::Error for BodyFault {}
 
-/// What is known of a request body while it streams.
+/// A request body while it streams, and what is known of it.
 #[derive(Debug)]
 pub struct Progress {
+    /// Here rather than with whoever reads it, so that an answer that comes first can take it back.
+    incoming: RefCell<Option<Incoming>>,
     /// Bytes received from the client.
     pub received: Cell<u64>,
     /// What went wrong, if anything did.
@@ -49,13 +50,22 @@ pub struct Progress {
     moved: Cell<Instant>,
 }
 
-impl Default for Progress {
-    fn default() -> Self {
-        Self { received: Cell::new(0), fault: Cell::new(None), moved: Cell::new(Instant::now()) }
-    }
-}
-
 impl Progress {
+    /// Of a body of which nothing was read yet.
+    pub(crate) fn of(incoming: Incoming) -> Rc<Self> {
+        Rc::new(Self::new(Some(incoming)))
+    }
+
+    pub(super) fn new(incoming: Option<Incoming>) -> Self {
+        let (received, fault, moved) = (Cell::new(0), Cell::new(None), Cell::new(Instant::now()));
+        Self { incoming: RefCell::new(incoming), received, fault, moved }
+    }
+
+    /// The rest of a body that its client has begun to send. Whoever reads it finds it broken off.
+    pub(crate) fn take_back(&self) -> Option<Incoming> {
+        if self.received.get() > 0 { self.incoming.take() } else { None }
+    }
+
     pub(super) fn note_moved(&self) {
         self.moved.set(Instant::now());
     }
@@ -81,7 +91,6 @@ pub struct RequestBody(Option<Box<Streaming>>);
 
 #[derive(Debug)]
 struct Streaming {
-    incoming: Incoming,
     progress: Rc<Progress>,
     bounds: BodyBounds,
     trailers: TrailerRule,
@@ -101,9 +110,9 @@ impl RequestBody {
     /// No body.
     pub const EMPTY: Self = Self(None);
 
-    /// Streams `incoming`, noting its progress.
-    pub fn streaming(incoming: Incoming, progress: Rc<Progress>, bounds: BodyBounds, trailers: TrailerRule) -> Self {
-        Self(Some(Box::new(Streaming { incoming, progress, bounds, trailers, stall: None })))
+    /// Streams a body, noting its progress.
+    pub fn streaming(progress: Rc<Progress>, bounds: BodyBounds, trailers: TrailerRule) -> Self {
+        Self(Some(Box::new(Streaming { progress, bounds, trailers, stall: None })))
     }
 
     /// Whether there is no body at all.
@@ -117,7 +126,22 @@ impl RequestBody {
     }
 }
 
+impl Drop for Streaming {
+    /// Nobody reads on, unless the body is at fault: then the gateway answers, and takes it back.
+    fn drop(&mut self) {
+        if self.progress.fault.get().is_none() {
+            self.progress.incoming.take();
+        }
+    }
+}
+
 impl Streaming {
+    fn poll_incoming(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        let mut incoming = self.progress.incoming.borrow_mut();
+        let polled = incoming.as_mut().map(|incoming| Pin::new(incoming).poll_frame(cx).map_err(|_| BodyFault::Broken));
+        polled.unwrap_or(Poll::Ready(Some(Err(BodyFault::Broken))))
+    }
+
     fn fail(&self, fault: BodyFault) -> BodyFault {
         self.progress.fault.set(Some(fault));
         fault
@@ -153,71 +177,22 @@ impl Body for RequestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         let Some(streaming) = &mut self.0 else { return Poll::Ready(None) };
-        match Pin::new(&mut streaming.incoming).poll_frame(cx) {
+        match streaming.poll_incoming(cx) {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(streaming.pass(frame))),
-            Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(streaming.fail(BodyFault::Broken)))),
+            Poll::Ready(Some(Err(fault))) => Poll::Ready(Some(Err(streaming.fail(fault)))),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => streaming.poll_stall(cx).map(|fault| Some(Err(fault))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|streaming| streaming.incoming.is_end_stream())
+        self.0
+            .as_ref()
+            .is_none_or(|streaming| streaming.progress.incoming.borrow().as_ref().is_some_and(Incoming::is_end_stream))
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or(SizeHint::with_exact(0), |streaming| streaming.incoming.size_hint())
-    }
-}
-
-/// The body of an upstream's answer; gives the connection back when it has been read to the end.
-#[derive(Debug)]
-pub struct AnswerBody {
-    incoming: Incoming,
-    lease: Option<Lease>,
-    trailers: TrailerRule,
-}
-
-impl AnswerBody {
-    pub(crate) fn new(incoming: Incoming, lease: Lease, trailers: TrailerRule) -> Self {
-        let mut body = Self { incoming, lease: Some(lease), trailers };
-        body.finish_if_read();
-        body
-    }
-
-    fn finish_if_read(&mut self) {
-        if self.incoming.is_end_stream()
-            && let Some(lease) = self.lease.take()
-        {
-            lease.finish();
-        }
-    }
-}
-
-impl Body for AnswerBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let mut frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-        match &mut frame {
-            None => drop(self.lease.take().map(Lease::finish)),
-            Some(Err(_)) => drop(self.lease.take()),
-            Some(Ok(frame)) => {
-                if let Some(trailers) = frame.trailers_mut() {
-                    strip_trailers(trailers, &self.trailers.announced, &self.trailers.reserved);
-                }
-                self.finish_if_read();
-            }
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        let Some(streaming) = &self.0 else { return SizeHint::with_exact(0) };
+        streaming.progress.incoming.borrow().as_ref().map(Incoming::size_hint).unwrap_or_default()
     }
 }

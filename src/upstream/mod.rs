@@ -1,5 +1,6 @@
 //! The APIs behind: which server, over which connection, and what passes in each direction. Accepts only admitted requests.
 
+mod answer;
 mod body;
 mod connect;
 mod exchange;
@@ -15,7 +16,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-pub use body::{AnswerBody, BodyBounds, BodyFault, Progress, RequestBody, TrailerRule};
+pub use answer::AnswerBody;
+pub use body::{BodyBounds, BodyFault, Progress, RequestBody, TrailerRule};
 pub(crate) use exchange::Answered;
 pub use exchange::{Failed, Fault};
 pub use pool::Pools;

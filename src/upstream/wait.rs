@@ -109,7 +109,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_moves_puts_the_deadline_off() {
-        let progress = Rc::new(Progress::default());
+        let progress = Rc::new(Progress::new(None));
         let began = Instant::now();
         let moving = async {
             sleep(Duration::from_millis(700)).await;

@@ -45,6 +45,8 @@ async function visit(page) {
     await opensASocket(page, query);
     assert.equal((await ask(page, 'POST', '/logout', pair)).status, 200);
     ok('logs out');
+    assert.equal(await page.evaluate(() => globalThis.closed), 1008);
+    ok('finds its WebSocket closed with 1008');
     assert.equal((await ask(page, 'GET', '/api/page', pair)).status, 401);
     ok('is out');
 }
@@ -77,6 +79,7 @@ async function downloads(page, query) {
 async function opensASocket(page, query) {
     const heard = await page.evaluate((url) => new Promise((resolve, reject) => {
         const socket = new WebSocket(url);
+        globalThis.closed = new Promise((resolve) => { socket.onclose = ({ code }) => resolve(code); });
         const heard = [];
         socket.onmessage = ({ data }) => {
             heard.push(data);

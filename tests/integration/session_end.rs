@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use gatewarden::auth::Ring;
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::{Frame, Incoming};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 
 use crate::harness::{
-    ADMIN, Connection, Exchange, Gateway, H2, Pair, USER, Upstream, body, chunked, eventually, upgrade, within,
+    ADMIN, Connection, Exchange, Gateway, H2, Pair, USER, Upstream, body, body_by_hand, chunked, eventually, upgrade,
+    within,
 };
 
 /// 100 ms by design; the rest is for a busy machine.
@@ -86,13 +87,46 @@ async fn where_no_answer_has_begun_the_client_gets_401() {
         async move { h2.get("/", &pair).await.status }
     });
     let mut h2_polled = upstream.exchange().await;
+    let (sender, unfinished) = body_by_hand();
+    sender.send(Bytes::from_static(b"half")).unwrap();
+    let h2_upload = tokio::spawn({
+        let request = h2.build("PUT", "/", &presented(&pair)).body(unfinished).unwrap();
+        async move { h2.send(request).await.unwrap().status() }
+    });
+    let mut h2_uploaded = upstream.exchange().await;
     assert_eq!(gateway.logout(&pair).await.status, 200);
     for connection in [&mut poll, &mut upload] {
         connection.answer().await.is_refusal(401, "Invalid token or key");
     }
     assert_eq!(within("an answer", h2_poll).await.unwrap(), 401);
-    for exchange in [&mut polled, &mut uploaded, &mut h2_polled] {
+    assert_eq!(within("an answer", h2_upload).await.unwrap(), 401);
+    for exchange in [&mut polled, &mut uploaded, &mut h2_polled, &mut h2_uploaded] {
         exchange.cancelled().await;
+    }
+    drop(sender);
+}
+
+#[tokio::test]
+async fn a_client_in_the_middle_of_an_upload_hears_401() {
+    let (upstream, gateway, _) = setup("").await;
+    for _ in 0..3 {
+        let pair = gateway.login(&USER).await;
+        let mut connection = gateway.connect().await;
+        let head = format!("PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8000000\r\n{}\r\n", pair.lines());
+        connection.send(head).await;
+        let mut exchange = upstream.exchange().await;
+        let reading = tokio::spawn(async move { exchange.cancelled().await });
+        let part = vec![b'x'; 64 * 1024];
+        for number in 0..122 {
+            if number == 10 {
+                gateway.sessions().revoke_user(USER.name);
+            }
+            connection.try_send(&part).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        connection.try_send(&part[..8_000_000 - 122 * 65536]).await.unwrap();
+        connection.answer().await.is_refusal(401, "Invalid token or key");
+        within("the upstream's end", reading).await.unwrap();
     }
 }
 
@@ -108,10 +142,9 @@ async fn an_upload_whose_answer_has_begun_is_cut_both_ways() {
     exchange.send(EVENTS).await;
     assert_eq!(connection.head().await.0, 200);
     let h2 = gateway.h2().await;
-    let (sender, frames) = tokio::sync::mpsc::unbounded_channel::<Result<Frame<Bytes>, std::convert::Infallible>>();
-    sender.send(Ok(Frame::data(Bytes::from_static(b"two")))).unwrap();
-    let frames = futures_util::stream::unfold(frames, |mut frames| async { Some((frames.recv().await?, frames)) });
-    let request = h2.build("PUT", "/", &presented(&pair)).body(StreamBody::new(frames).boxed_unsync()).unwrap();
+    let (sender, unfinished) = body_by_hand();
+    sender.send(Bytes::from_static(b"two")).unwrap();
+    let request = h2.build("PUT", "/", &presented(&pair)).body(unfinished).unwrap();
     let given = async {
         let mut exchange = upstream.exchange().await;
         assert_eq!(exchange.chunk().await, b"two");
@@ -173,15 +206,18 @@ async fn an_end_between_admission_and_watching_is_not_missed() {
 
 #[tokio::test]
 async fn expiry_ends_what_the_session_opened() {
-    let (upstream, gateway, pair) = setup("sessions.lifetime = '1s'").await;
-    let mut poll = gateway.connect().await;
-    poll.send(get(&pair)).await;
-    let mut polled = upstream.exchange().await;
-    let mut held = [tunnel(&gateway, &upstream, &pair).await, answer(&gateway, &upstream, &pair, EVENTS).await];
-    poll.answer().await.is_refusal(401, "Token expired");
-    polled.cancelled().await;
-    assert_eq!(rest(&mut held[0].0).await, CLOSED);
-    assert_eq!(rest(&mut held[1].0).await, b"");
+    join_all(["sessions.lifetime = '3s'", "sessions.idle_timeout = '3s'"].map(|settings| async move {
+        let (upstream, gateway, pair) = setup(settings).await;
+        let mut poll = gateway.connect().await;
+        poll.send(get(&pair)).await;
+        let mut polled = upstream.exchange().await;
+        let mut held = [tunnel(&gateway, &upstream, &pair).await, answer(&gateway, &upstream, &pair, EVENTS).await];
+        poll.answer().await.is_refusal(401, "Token expired");
+        polled.cancelled().await;
+        assert_eq!(rest(&mut held[0].0).await, CLOSED, "{settings}");
+        assert_eq!(rest(&mut held[1].0).await, b"", "{settings}");
+    }))
+    .await;
 }
 
 #[tokio::test]
