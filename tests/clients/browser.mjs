@@ -5,7 +5,7 @@ import http from 'node:http';
 import { createRequire } from 'node:module';
 
 const { chromium } = createRequire(`${process.env.NODE_MODULES}/`)('playwright-core');
-const { BASE, USER_NAME, PASSWORD } = process.env;
+const { BASE, USER_NAME, PASSWORD, WORK } = process.env;
 const ok = (what) => console.log(`ok: ${what}`);
 
 const flags = [
@@ -43,12 +43,29 @@ async function visit(page) {
     const query = `?x_key=${body.key}&access_token=${body.token}`;
     await downloads(page, query);
     await opensASocket(page, query);
+    ok('opens a WebSocket with query credentials');
+    // A page of the gateway's own origin has an HTTP/2 connection to it, and opens its WebSocket on that.
+    const own = await page.context().newPage();
+    await own.goto(`${BASE}/login`);
+    await opensASocket(own, query);
     assert.equal((await ask(page, 'POST', '/logout', pair)).status, 200);
     ok('logs out');
-    assert.equal(await page.evaluate(() => globalThis.closed), 1008);
-    ok('finds its WebSocket closed with 1008');
+    for (const opener of [page, own]) assert.equal(await opener.evaluate(() => globalThis.socketClosed), 1008);
+    ok('finds its WebSockets closed with 1008');
     assert.equal((await ask(page, 'GET', '/api/page', pair)).status, 401);
     ok('is out');
+    await logged(({ method, protocol, status }) => method === 'CONNECT' && protocol === 'h2' && status === 200);
+    ok('had opened its own WebSocket on HTTP/2');
+}
+
+// Waits for an access line.
+async function logged(wanted) {
+    for (let deadline = Date.now() + 10_000; Date.now() < deadline;) {
+        const lines = readFileSync(`${WORK}/access.log`, 'utf8').trim().split('\n');
+        if (lines.some((line) => wanted(JSON.parse(line)))) return;
+        await new Promise((later) => setTimeout(later, 50));
+    }
+    assert.fail(`no access line with ${wanted}`);
 }
 
 // fetch in the page; the answer's JSON.
@@ -79,7 +96,7 @@ async function downloads(page, query) {
 async function opensASocket(page, query) {
     const heard = await page.evaluate((url) => new Promise((resolve, reject) => {
         const socket = new WebSocket(url);
-        globalThis.closed = new Promise((resolve) => { socket.onclose = ({ code }) => resolve(code); });
+        globalThis.socketClosed = new Promise((resolve) => { socket.onclose = ({ code }) => resolve(code); });
         const heard = [];
         socket.onmessage = ({ data }) => {
             heard.push(data);
@@ -90,5 +107,4 @@ async function opensASocket(page, query) {
     }), `${BASE.replace('https', 'wss')}/media/socket${query}`);
     assert.equal(JSON.parse(heard[0]).url, '/media/socket');
     assert.equal(heard[1], 'from a page');
-    ok('opens a WebSocket with query credentials');
 }
