@@ -215,7 +215,6 @@ mod tests {
         let later = [
             "[admin]",
             "[admin]\nlisten = \"127.0.0.1:10024\"",
-            "[tls]\nhsts = \"1h\"",
             "[limits]\nconnections_per_peer = 5",
             "[sessions]\nstore = \"file\"",
             "[sessions.file]",
@@ -226,7 +225,6 @@ mod tests {
             "[upstreams.b]\nservers = [\"http://b\"]\nrequests_per_server = 4",
             "[upstreams.b]\nservers = [\"http://b\"]\nhealth = { path = \"/h\" }",
             "[[listeners]]\ntls = false\nproxy_protocol = true",
-            "[[listeners]]\ntls = false\nredirect = true",
         ];
         for later in later {
             let problems = bad(later);

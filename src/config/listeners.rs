@@ -1,6 +1,7 @@
 //! Where clients connect, and the TLS that they speak there.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::file::file_path;
 use super::findings::Wrong;
@@ -8,6 +9,7 @@ use super::network::listen_address;
 use super::problem::Located;
 use super::section::Section;
 use super::settings::{Certificate, Clients, ListenAddress, Listener, Tls, TlsVersion};
+use super::value::{duration, quoted};
 
 /// `[[listeners]]`: at least one.
 pub(super) fn listeners(root: &mut Section<'_>) -> Vec<Listener> {
@@ -25,17 +27,20 @@ fn listener(section: &mut Section<'_>) -> Option<Listener> {
         section.missing("tls", "say tls = true or tls = false");
     }
     section.unsupported_flag("proxy_protocol");
-    section.unsupported_flag("redirect");
+    let redirect = section.flag("redirect").filter(|redirect| redirect.value);
+    if let (Some(redirect), Some(Located { value: true, .. })) = (&redirect, &tls) {
+        let fix = "say tls = false here, or remove redirect";
+        section.wrong("redirect", &redirect.place, Wrong::new("a listener with TLS has nothing to redirect to", fix));
+    }
     let default = ListenAddress::Tcp(SocketAddr::from(([0; 8], 10022)));
     let default = || Located { value: default, place: section.place().clone() };
     let address = if section.has("address") { None } else { Some(default()) };
     let address = section.parsed("address", listen_address).or(address)?;
-    Some(Listener { address, tls: tls?.value })
+    Some(Listener { address, tls: tls?.value, redirect: redirect.is_some() })
 }
 
 /// `[tls]`.
 pub(super) fn tls(section: &mut Section<'_>) -> Tls {
-    section.unsupported_but("hsts", "0s");
     let place = section.place().clone();
     let certificates = section.sections("certificates", certificate).unwrap_or_else(|| {
         let located = |path: &str| Located { value: path.into(), place: place.clone() };
@@ -48,7 +53,19 @@ pub(super) fn tls(section: &mut Section<'_>) -> Tls {
             TlsVersion::V1_2,
             &[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)],
         ),
+        hsts: section.parsed_or("hsts", None, hsts),
         clients: clients(section),
+    }
+}
+
+/// Whole seconds, since the header counts in them; zero is off.
+fn hsts(text: &str) -> Result<Option<Duration>, Wrong> {
+    let age = duration(text)?;
+    match age.subsec_nanos() {
+        0 => Ok(Some(age).filter(|age| !age.is_zero())),
+        _ => {
+            Err(Wrong::new(format!("{} is not a whole number of seconds", quoted(text)), "write one such as \"365d\""))
+        }
     }
 }
 
@@ -118,6 +135,27 @@ mod tests {
             bad(&tls("client_ca = \"ca\""))[0].starts_with("tls.client_ca: nobody is asked for a certificate; say")
         );
         assert_eq!(bad(&tls("client_ca = \"ca\"\nclient_auth = \"require\"")).len(), 1);
+    }
+
+    #[test]
+    fn a_redirect_leads_from_no_tls_to_tls() {
+        let listener = |more: &str| format!("[[listeners]]\naddress = \"127.0.0.1:0\"\n{more}\n");
+        let both = listener("tls = true") + &listener("tls = false\nredirect = true");
+        let redirects: Vec<_> = good(&both).listeners.iter().map(|listener| listener.redirect).collect();
+        assert_eq!(redirects, [false, false, true]);
+        assert!(
+            bad(&listener("tls = true\nredirect = true"))[0].starts_with("listeners.redirect: a listener with TLS")
+        );
+        let nowhere = "listeners.redirect: no listener speaks TLS; add one with tls = true, or remove redirect";
+        assert_eq!(bad(&listener("tls = false\nredirect = true")), [nowhere]);
+    }
+
+    #[test]
+    fn hsts_counts_in_seconds_and_zero_is_off() {
+        let hsts =
+            |text: &str| good(&format!("[[listeners]]\ntls = true\n[tls]\nhsts = \"{text}\"\n")).tls.unwrap().hsts;
+        assert_eq!((hsts("0s"), hsts("365d")), (None, Some(Duration::from_secs(31_536_000))));
+        assert!(bad("[tls]\nhsts = \"1500ms\"\n")[0].starts_with("tls.hsts: \"1500ms\" is not a whole number"));
     }
 
     #[test]

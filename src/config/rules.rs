@@ -15,6 +15,7 @@ pub(super) fn apply(mut config: Config, findings: &Findings) -> Config {
         config.tls = None;
     }
     addresses(&config, findings);
+    redirects(&config, findings);
     let certificates = config.tls.iter().flat_map(|tls| &tls.certificates).map(|certificate| &certificate.chain);
     repeated("tls.certificates.chain", certificates, findings);
     repeated("directories.path", config.directories.iter().map(|directory| &directory.path), findings);
@@ -27,6 +28,17 @@ pub(super) fn apply(mut config: Config, findings: &Findings) -> Config {
         }
     }
     config
+}
+
+fn redirects(config: &Config, findings: &Findings) {
+    if config.listeners.iter().any(|listener| listener.tls) {
+        return;
+    }
+    for listener in config.listeners.iter().filter(|listener| listener.redirect) {
+        let wrong =
+            Wrong::new("listeners.redirect: no listener speaks TLS", "add one with tls = true, or remove redirect");
+        findings.add_absent(&listener.address.place, wrong);
+    }
 }
 
 fn addresses(config: &Config, findings: &Findings) {

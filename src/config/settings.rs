@@ -55,6 +55,8 @@ pub struct Listener {
     pub address: Located<ListenAddress>,
     /// Whether TLS is spoken here.
     pub tls: bool,
+    /// Whether everything is redirected to the first listener that speaks TLS.
+    pub redirect: bool,
 }
 
 /// What a listener listens on.
@@ -75,6 +77,8 @@ pub struct Tls {
     pub certificates: Vec<Certificate>,
     /// The oldest protocol version accepted.
     pub min_version: TlsVersion,
+    /// How long browsers must keep to TLS (RFC 6797), whole seconds; absent: nothing is said of it.
+    pub hsts: Option<Duration>,
     /// Whose clients are known by certificate; absent: nobody is asked for one.
     pub clients: Option<Clients>,
 }

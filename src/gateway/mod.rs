@@ -19,6 +19,7 @@ mod prefix;
 mod record;
 mod routes;
 mod rules;
+mod secure;
 mod target;
 mod term;
 mod tunnel;
@@ -57,6 +58,9 @@ impl Worker {
         if let Some(cors) = &record.rules.cors {
             cors.mark(response.headers_mut(), origin.as_ref());
         }
+        if let Some(hsts) = &record.rules.hsts {
+            hsts.mark(&record, &mut response);
+        }
         response.headers_mut().insert(client::X_REQUEST_ID, record.request_id.clone());
         record.answered(response.status());
         if is_head {
@@ -74,6 +78,9 @@ impl Worker {
         let (gateway, rules) = (&*self.gateway, &*record.rules);
         upgrade::unfold(request)?;
         let authority = unambiguous(record, request)?;
+        if let Some(port) = record.peer.redirects_to {
+            return secure::to_https(port, authority.as_ref(), request);
+        }
         if let Some(preflight) = rules.cors.as_ref().and_then(|cors| cors.preflight(request)) {
             return Ok(preflight);
         }

@@ -17,6 +17,8 @@ pub struct Peer {
     pub sni: Option<Box<str>>,
     /// The client's name by its certificate, verified against `tls.client_ca`.
     pub client: Option<Box<str>>,
+    /// The port with TLS that everything is redirected to; absent where requests are answered.
+    pub redirects_to: Option<u16>,
     /// Set by the socket side when a request line held a `#`, which the URI type drops before anybody can see it.
     pub fragment: Arc<AtomicBool>,
     /// Its place among the connections.
@@ -57,6 +59,7 @@ impl Peer {
             tls: true,
             sni: None,
             client: None,
+            redirects_to: None,
             fragment: Arc::default(),
             seat: None,
         }

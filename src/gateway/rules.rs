@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::cors::Cors;
 use super::identity::Identity;
 use super::routes::Routes;
+use super::secure::Hsts;
 use crate::auth::Ring;
 use crate::config::{Config, ForwardedPolicy, Problems, RoleNumbering};
 use crate::directory::Directories;
@@ -22,6 +23,7 @@ pub struct Rules {
     pub(crate) ring: Arc<Ring>,
     pub(crate) directories: Arc<Directories>,
     pub(crate) cors: Option<Arc<Cors>>,
+    pub(crate) hsts: Option<Arc<Hsts>>,
     pub(crate) identity: Arc<Identity>,
     pub(crate) reserved: Arc<Reserved>,
     pub(crate) role_numbering: RoleNumbering,
@@ -49,6 +51,7 @@ impl Rules {
             ring: Arc::new(ring?),
             directories: Arc::new(directories?),
             cors: config.cors.as_ref().map(|cors| Arc::new(Cors::new(cors))),
+            hsts: Hsts::new(config.tls.as_ref()).map(Arc::new),
             reserved: Arc::new(Reserved::new(identity)),
             identity: Arc::new(Identity::new(names)),
             role_numbering: config.login.role_numbering,

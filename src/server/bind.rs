@@ -8,7 +8,7 @@ use super::activation::Activated;
 use super::listener::Listener;
 use super::socket::{Socket, bind_tcp};
 use super::tls::Tls;
-use crate::config::{Config, ListenAddress, Located};
+use crate::config::{self, Config, ListenAddress, Located};
 
 /// Binds what clients connect to, in the order of the configuration.
 ///
@@ -21,16 +21,26 @@ pub(super) fn listeners(config: &Config, tls: Option<&Arc<Tls>>) -> io::Result<V
         let address = &listener.address;
         let sockets = Socket::bind(&address.value, &mut activated).map_err(|error| at(address, &error))?;
         for socket in sockets {
-            if !listener.tls && !socket.address.is_local() {
+            if !listener.tls && !listener.redirect && !socket.address.is_local() {
                 tracing::warn!(address = %socket.address, "NO TLS: passwords and tokens pass in the clear here");
             }
-            bound.push(Listener { socket, tls: tls.filter(|_| listener.tls).cloned() });
+            bound.push((listener, Listener { socket, tls: tls.filter(|_| listener.tls).cloned(), redirects_to: None }));
         }
     }
     for name in activated.left() {
         tracing::warn!(%name, "systemd passed a socket that no listener names; it is not accepted on");
     }
-    Ok(bound)
+    Ok(redirected(bound))
+}
+
+/// Where one redirects, it is to the first that speaks TLS, whose port is known once it is bound.
+fn redirected(mut bound: Vec<(&config::Listener, Listener)>) -> Vec<Listener> {
+    let secured = bound.iter().find(|(listener, _)| listener.tls);
+    let port = secured.and_then(|(_, bound)| bound.socket.address.tcp()).map_or(443, |address| address.port());
+    for (listener, bound) in &mut bound {
+        bound.redirects_to = listener.redirect.then_some(port);
+    }
+    bound.into_iter().map(|(_, listener)| listener).collect()
 }
 
 /// Binds what probes connect to.

@@ -39,6 +39,8 @@ pub(crate) struct Accepted {
     pub(crate) seat: Seat,
     /// Absent on listeners without TLS.
     pub(crate) tls: Option<Arc<Tls>>,
+    /// See [`Peer::redirects_to`].
+    pub(crate) redirects_to: Option<u16>,
 }
 
 /// Serves connections on one worker.
@@ -60,12 +62,12 @@ impl Serving {
     }
 
     async fn try_serve(mut self, accepted: Accepted) -> Result<(), Ended> {
-        let Accepted { stream, address, seat, tls } = accepted;
+        let Accepted { stream, address, seat, tls, redirects_to } = accepted;
         let stream = socket::onto_this_loop(stream)?;
         let Some(tls) = tls else {
             let activity = Activity::new();
             let fragment = activity.fragment.clone();
-            let peer = Peer { address, tls: false, sni: None, client: None, fragment, seat: Some(seat) };
+            let peer = Peer { address, tls: false, sni: None, client: None, redirects_to, fragment, seat: Some(seat) };
             return self.plain(stream, peer, activity).await;
         };
         let tls = tls.current();
@@ -81,7 +83,15 @@ impl Serving {
             // It ends when its certificate is no longer believed as well.
             self.closing = tls.trusted.clone();
         }
-        let peer = Peer { address, tls: true, sni, client, fragment: activity.fragment.clone(), seat: Some(seat) };
+        let peer = Peer {
+            address,
+            tls: true,
+            sni,
+            client,
+            redirects_to: None,
+            fragment: activity.fragment.clone(),
+            seat: Some(seat),
+        };
         if speaks_http2 { self.http2(stream, peer, activity).await } else { self.http1(stream, peer, activity).await }
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Desk {
 pub(crate) struct Listener {
     pub(crate) socket: Socket,
     pub(crate) tls: Option<Arc<Tls>>,
+    /// The port with TLS that everything is redirected to.
+    pub(crate) redirects_to: Option<u16>,
 }
 
 impl Listener {
@@ -59,7 +61,7 @@ impl Listener {
             };
             let Some(desk) = desks.iter().min_by_key(|desk| desk.load.load(Relaxed)) else { break };
             let seat = Seat::take(place, desk.load.clone());
-            let accepted = Accepted { stream, address, seat, tls: self.tls.clone() };
+            let accepted = Accepted { stream, address, seat, tls: self.tls.clone(), redirects_to: self.redirects_to };
             if desk.inbox.send(accepted).is_err() {
                 tracing::error!("a worker is gone; its connection is closed");
             }

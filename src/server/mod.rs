@@ -109,8 +109,8 @@ impl Bound {
 
     /// Says where clients and probes connect.
     pub fn announce(&self) {
-        for Listener { socket, tls } in &self.listeners {
-            tracing::info!(address = %socket.address, tls = tls.is_some(), "listening");
+        for Listener { socket, tls, redirects_to } in &self.listeners {
+            tracing::info!(address = %socket.address, tls = tls.is_some(), redirects_to, "listening");
         }
         if let Some(address) = self.health_address() {
             tracing::info!(%address, "answering probes");
@@ -161,6 +161,7 @@ async fn control_loop(bound: Bound, drain: Drain, desks: Vec<Desk>, workers: Vec
     let acceptors: Vec<_> =
         listeners.into_iter().map(|listener| tokio::spawn(listener.accept(places.clone(), desks.clone()))).collect();
     drain.until_closing(config.server.drain_delay).await;
+    tls.iter().for_each(|tls| tls.close());
     for acceptor in &acceptors {
         acceptor.abort();
     }
@@ -168,7 +169,6 @@ async fn control_loop(bound: Bound, drain: Drain, desks: Vec<Desk>, workers: Vec
         let _aborted = acceptor.await;
     }
     drop(desks);
-    tls.iter().for_each(|tls| tls.close());
     let joined = tokio::task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));
     drain.close(&config.server, joined).await;
     sweeper.abort();

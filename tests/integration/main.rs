@@ -23,6 +23,7 @@ mod places;
 mod processes;
 mod retries;
 mod routes;
+mod secure;
 mod session_end;
 mod sockets;
 mod throttle;
