@@ -3,8 +3,12 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::harness::tls::{Authority, Identity, config, connect, shown};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConnection, HandshakeKind};
+
+use crate::harness::tls::{Authority, Identity, config, config_for, connect, shown};
 use crate::harness::{Connection, Gateway, Upstream, eventually};
 
 const PAIRS: &str = "tls.certificates = [{ chain = 'DIR/a.pem', key = 'DIR/a.key' },
@@ -98,6 +102,42 @@ async fn a_swapped_link_as_kubernetes_does_it_is_noticed() {
     symlink("..2", mount.path().join("..data_tmp")).unwrap();
     fs::rename(mount.path().join("..data_tmp"), mount.path().join("..data")).unwrap();
     shows(&gateway, &authority, &new).await;
+}
+
+#[tokio::test]
+async fn both_versions_are_spoken_and_resumed_and_the_old_one_can_be_refused() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::start(&upstream).await;
+    for version in [&TLS12, &TLS13] {
+        let client = Arc::new(config_for(&gateway.ca, None, &[version]));
+        for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+            let stream = connect(gateway.tls, &client, "localhost").await.unwrap();
+            assert_eq!(stream.get_ref().1.handshake_kind(), Some(kind), "{version:?}");
+            let answer = Connection::over(stream).request("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+            assert_eq!(answer.status, 401);
+        }
+    }
+    let strict = Gateway::with(&upstream, "tls.min_version = '1.3'").await;
+    let accepts = async |version| {
+        connect(strict.tls, &config_for(&strict.ca, None, &[version]).into(), "localhost").await.is_ok()
+    };
+    assert_eq!((accepts(&TLS12).await, accepts(&TLS13).await), (false, true));
+}
+
+#[tokio::test]
+async fn no_ticket_allows_early_data_which_could_be_replayed() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::start(&upstream).await;
+    let mut client = config(&gateway.ca, None);
+    client.enable_early_data = true;
+    let client = Arc::new(client);
+    for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+        let stream = connect(gateway.tls, &client, "localhost").await.unwrap();
+        assert_eq!(stream.get_ref().1.handshake_kind(), Some(kind), "each answer comes with a ticket");
+        Connection::over(stream).request("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    }
+    let mut third = ClientConnection::new(client, "localhost".try_into().unwrap()).unwrap();
+    assert!(third.early_data().is_none());
 }
 
 /// A gateway with a pair for `localhost` and one for `b.example`.

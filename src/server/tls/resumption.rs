@@ -34,9 +34,31 @@ impl Resumption {
         config.max_early_data_size = 0;
     }
 
-    /// Lets the ticket keys age though nobody comes: rustls makes a new one every six hours and forgets the old one six hours
-    /// later, but only when one is used.
+    /// Lets the ticket keys age though nobody comes: rustls's `TicketRotator` makes a new one every six hours and forgets the old
+    /// one six hours later, but only when one is used.
     pub(super) fn roll(&self) {
         let _no_ticket = self.tickets.as_ref().and_then(|tickets| tickets.decrypt(&[]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tickets_are_worth_something_for_two_turns_of_the_keys_and_to_the_same_keys_only() {
+        let (one, other) = (Resumption::new().tickets.unwrap(), Resumption::new().tickets.unwrap());
+        assert!(one.enabled() && one.lifetime() == 2 * 6 * 60 * 60);
+        let ticket = one.encrypt(b"session").unwrap();
+        assert_eq!(one.decrypt(&ticket).as_deref(), Some(&b"session"[..]));
+        assert_eq!(other.decrypt(&ticket), None);
+    }
+
+    #[test]
+    fn a_roll_forgets_no_key_before_its_time() {
+        let resumption = Resumption::new();
+        let ticket = resumption.tickets.as_ref().and_then(|tickets| tickets.encrypt(b"session")).unwrap();
+        (0..3).for_each(|_| resumption.roll());
+        assert!(resumption.tickets.unwrap().decrypt(&ticket).is_some());
     }
 }
