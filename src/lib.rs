@@ -25,8 +25,8 @@
 //! | [`auth`] | sessions, tokens, the ring of secrets, the proof of admission; knows no HTTP |
 //! | [`directory`] | users, canonical names, password hashes and their bounded checks |
 //! | [`upstream`] | servers, pools, headers, bodies, second attempts, tunnels |
-//! | `admin` | the probes |
-//! | [`telemetry`] | the program's own messages, and the access log |
+//! | `admin` | the probes and /metrics |
+//! | [`telemetry`] | the program's own messages, the access log, the audit log, what is counted |
 //! | `watch`, `kept`, `pem` | files that changed, and what was read from them: the last good one stays in use |
 //! | [`clock`] | the two clocks: boot time decides, wall time is printed |
 //!

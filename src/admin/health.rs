@@ -1,7 +1,8 @@
-//! The probes: /livez, /readyz and /startupz. Readiness fails with the drain, never with an upstream.
+//! The probes, /livez, /readyz and /startupz, and /metrics. Readiness fails with the drain, never with an upstream.
 
 use std::convert::Infallible;
 use std::net::TcpListener as StdListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,11 +15,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::metrics;
+use crate::gateway::Gateway;
+use crate::telemetry::exposition::Syntax;
+
 /// A probe that says nothing for this long is closed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Answers probes until the runtime ends; `draining` is cancelled when readiness must fail.
-pub(crate) async fn serve(socket: StdListener, draining: CancellationToken) {
+pub(crate) async fn serve(socket: StdListener, gateway: Arc<Gateway>, draining: CancellationToken) {
     let listener = match TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "no probes: the health listener does not work"),
@@ -26,9 +31,9 @@ pub(crate) async fn serve(socket: StdListener, draining: CancellationToken) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let draining = draining.clone();
+                let (gateway, draining) = (gateway.clone(), draining.clone());
                 let service = service_fn(move |request| {
-                    let answer = answer(&request, draining.is_cancelled());
+                    let answer = answer(&request, draining.is_cancelled(), |syntax| gateway.metrics(syntax));
                     async move { Ok::<_, Infallible>(answer) }
                 });
                 let connection = http1::Builder::new()
@@ -45,12 +50,15 @@ pub(crate) async fn serve(socket: StdListener, draining: CancellationToken) {
     }
 }
 
-fn answer<B>(request: &Request<B>, draining: bool) -> Response<Full<Bytes>> {
+fn answer<B>(request: &Request<B>, draining: bool, metrics: impl FnOnce(Syntax) -> String) -> Response<Full<Bytes>> {
     let (status, text) = match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/metrics") => return metrics::answer(request.headers(), metrics),
         (&Method::GET | &Method::HEAD, "/livez" | "/startupz") => (StatusCode::OK, "ok\n"),
         (&Method::GET | &Method::HEAD, "/readyz") if draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         (&Method::GET | &Method::HEAD, "/readyz") => (StatusCode::OK, "ok\n"),
-        (_, "/livez" | "/readyz" | "/startupz") => (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"),
+        (_, "/livez" | "/readyz" | "/startupz" | "/metrics") => {
+            (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n")
+        }
         _ => (StatusCode::NOT_FOUND, "not found\n"),
     };
     let mut response = Response::new(Full::from(text));
@@ -69,10 +77,13 @@ mod tests {
     #[test]
     fn readiness_fails_with_the_drain_and_liveness_does_not() {
         let status = |method: &str, path: &str, draining| {
-            answer(&Request::builder().method(method).uri(path).body(()).unwrap(), draining).status().as_u16()
+            answer(&Request::builder().method(method).uri(path).body(()).unwrap(), draining, |_| String::new())
+                .status()
+                .as_u16()
         };
         assert_eq!((status("GET", "/readyz", false), status("GET", "/readyz", true)), (200, 503));
         assert_eq!((status("GET", "/livez", true), status("HEAD", "/startupz", true)), (200, 200));
         assert_eq!((status("POST", "/livez", false), status("GET", "/", false)), (405, 404));
+        assert_eq!((status("GET", "/metrics", true), status("POST", "/metrics", false)), (200, 405));
     }
 }

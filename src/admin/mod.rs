@@ -1,3 +1,4 @@
 //! What operators and probes see, on listeners of their own.
 
 pub(crate) mod health;
+mod metrics;

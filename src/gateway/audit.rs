@@ -27,6 +27,7 @@ impl<'a> Trial<'a> {
     /// A session was issued.
     pub(super) fn passed(mut self, session: &Session) {
         self.recorded = true;
+        self.record.login_ended("ok");
         let session_id = session.id().to_string();
         let (session_id, role) = (Some(&*session_id), Some(session.role().name()));
         self.write(Entry { user: Some(session.user()), session: session_id, role, ..entry(Event::Login, self.record) });
@@ -35,6 +36,7 @@ impl<'a> Trial<'a> {
     /// It was refused.
     pub(super) fn refused(mut self, refusal: &Refusal) {
         self.recorded = true;
+        self.record.login_ended(refusal.label());
         let (event, reason) = match refusal {
             Refusal::Throttled(throttled) => (Event::LoginThrottled, throttled.budget.label()),
             // There is no room for a line; the access line and the program's own messages have it.
@@ -52,8 +54,9 @@ impl<'a> Trial<'a> {
 impl Drop for Trial<'_> {
     fn drop(&mut self) {
         if !self.recorded {
-            let (user, reason) = (self.user.as_deref(), Some("client_gone"));
-            self.write(Entry { user, reason, ..entry(Event::LoginRefused, self.record) });
+            let (user, reason) = (self.user.as_deref(), "client_gone");
+            self.record.login_ended(reason);
+            self.write(Entry { user, reason: Some(reason), ..entry(Event::LoginRefused, self.record) });
         }
     }
 }
@@ -81,7 +84,7 @@ pub(super) fn ended(audit: &Audit, session: &Session, why: Ended) {
 
 /// The end of the process, and of the sessions that are left.
 pub(super) fn shutdown(audit: &Audit, sessions: usize) {
-    let reason = format!("{sessions} sessions end with the process");
+    let reason = format!("sessions={sessions}");
     audit.write(&Entry { reason: Some(&reason), ..Entry::of(Event::Shutdown) });
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::metrics::Metrics;
 use super::rules::Rules;
 use crate::auth::{Sessions, Throttle};
 use crate::config::{Config, Limits, Problems};
@@ -19,6 +20,7 @@ pub struct Gateway {
     pub(crate) limits: Limits,
     pub(crate) access_log: AccessLog,
     pub(crate) audit: Arc<Audit>,
+    pub(super) metrics: Metrics,
     pub(crate) log_query: bool,
 }
 
@@ -32,6 +34,7 @@ impl Gateway {
             limits: config.limits.clone(),
             access_log: AccessLog::silent(),
             audit: Arc::default(),
+            metrics: Metrics::new(),
             log_query: config.log.query,
         })
     }

@@ -14,6 +14,7 @@ mod forwarded;
 mod framing;
 mod identity;
 mod login;
+mod metrics;
 mod peer;
 mod prefix;
 mod record;

@@ -46,6 +46,7 @@ impl Record {
     /// Begins at the head of a request.
     pub(crate) fn begin<B>(worker: &Rc<Worker>, peer: Rc<Peer>, request: &Request<B>) -> Rc<Self> {
         let rules = worker.rules();
+        worker.meter.counters().begun.add(1);
         let mut client = Client::of(&peer, request.headers(), &rules.trusted_proxies);
         Rc::new(Self {
             request_id: client.request_id.take().unwrap_or_else(|| worker.next_id()),
@@ -84,6 +85,11 @@ impl Record {
     /// Who logs in, by canonical name.
     pub(crate) fn logged_in(&self, name: &str) {
         let _first = self.login.set(name.into());
+    }
+
+    /// What became of a login: `ok`, or why not.
+    pub(crate) fn login_ended(&self, result: &'static str) {
+        self.worker.meter.counters().logins.add(result);
     }
 
     /// A body that will stream.
@@ -161,7 +167,7 @@ impl Drop for Record {
         let user = self.session.get().map(|session| session.user()).or(self.login.get().map(AsRef::as_ref));
         let streamed = self.progress.get().map_or(0, |progress| progress.received.get());
         let query = self.query();
-        self.worker.gateway.access_log.write(&Line {
+        let line = Line {
             peer: self.client.address,
             user,
             method: self.method.as_str(),
@@ -177,7 +183,9 @@ impl Drop for Record {
             server: self.server.get().map(|server| &*server.label),
             refusal: self.refusal(),
             request_id: self.request_id.to_str().unwrap_or_default(),
-        });
+        };
+        self.worker.meter.finished(&line);
+        self.worker.gateway.access_log.write(&line);
     }
 }
 

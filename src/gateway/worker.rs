@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::Gateway;
 use super::rules::Rules;
 use crate::clock::BootTime;
+use crate::telemetry::meter::Meter;
 use crate::upstream::Pools;
 
 /// One thread's share of the gateway.
@@ -25,6 +26,8 @@ pub struct Worker {
     pub pools: Rc<Pools>,
     /// Tunnels that are open.
     pub tunnels: TaskTracker,
+    /// What this worker counts.
+    pub meter: Meter,
     /// Cancelled when tunnels must end.
     pub ending: CancellationToken,
     view: RefCell<View>,
@@ -47,10 +50,14 @@ impl Worker {
         let seen = gateway.rules();
         let rules = Rc::new(Rules::clone(&seen));
         let view = View { cache: Cache::new(gateway.rules.clone()), seen, rules };
+        let tunnels = TaskTracker::new();
+        let meter = Meter::new(tunnels.clone());
+        gateway.metrics.register(meter.counters().clone());
         Rc::new(Self {
             gateway,
             pools: Rc::default(),
-            tunnels: TaskTracker::new(),
+            tunnels,
+            meter,
             ending,
             view: RefCell::new(view),
             id_prefix,

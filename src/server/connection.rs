@@ -56,7 +56,10 @@ impl Serving {
     /// Serves one connection to its end. What goes wrong is logged by peer, for there may be no request to log.
     pub(crate) async fn serve(self, accepted: Accepted) {
         let peer = accepted.address;
+        let worker = self.worker.clone();
+        let _counted = worker.meter.connection();
         if let Err(ended) = self.try_serve(accepted).await {
+            worker.meter.counters().broken.add(ended.label());
             tracing::info!(%peer, reason = %ended, "connection ended early");
         }
     }

@@ -129,6 +129,22 @@ fn poll_due<T>(
     }
 }
 
+impl Ended {
+    /// A stable name for metrics.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Io(_) => "io",
+            Self::Http(_) => "http",
+            Self::WrongCertificate(_) => "wrong_certificate",
+            Self::SlowHandshake => "slow_handshake",
+            Self::Overdue(Overdue::Head) => "slow_head",
+            Self::Overdue(Overdue::Idle) => "idle",
+            Self::Overdue(Overdue::NotReading) => "client_not_reading",
+            Self::TermOver => "session_over",
+        }
+    }
+}
+
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

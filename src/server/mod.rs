@@ -154,7 +154,7 @@ async fn control_loop(bound: Bound, drain: Drain, desks: Vec<Desk>, workers: Vec
     let Bound { config, gateway, tls, listeners, health } = bound;
     let places = Arc::new(Semaphore::new(config.limits.connections.get()));
     if let Some(health) = health {
-        tokio::spawn(health::serve(health, drain.asked.clone()));
+        tokio::spawn(health::serve(health, gateway.clone(), drain.asked.clone()));
     }
     let refresher = tokio::spawn(refresh::keep_fresh(gateway.clone(), tls.clone()));
     let sweeper = tokio::spawn(sweep_sessions(gateway));

@@ -51,7 +51,7 @@ pub struct Line<'a> {
     /// Host and port of the server that answered or failed.
     pub server: Option<&'a str>,
     /// Why the gateway refused, or what went wrong.
-    pub refusal: Option<&'a str>,
+    pub refusal: Option<&'static str>,
     /// Also in `X-Request-Id`.
     pub request_id: &'a str,
 }

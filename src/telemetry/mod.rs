@@ -1,6 +1,10 @@
-//! What the gateway tells of itself: its own messages, one line a request, and one for each login and its end.
+//! What the gateway tells of itself: its own messages, one line a request, one for each login and its end, and metrics.
 
 pub mod access_log;
 pub mod audit;
+pub mod counters;
+pub mod exposition;
 pub mod log;
+pub mod meter;
+pub mod process;
 mod target;

@@ -95,6 +95,11 @@ impl Upstream {
         self.policy.host == HostPolicy::Server
     }
 
+    /// The servers, in the order of the configuration.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = &Arc<Server>> {
+        self.servers.iter()
+    }
+
     /// A server's own host and port, for clients that name none.
     pub(crate) fn server_host(&self) -> Option<http::HeaderValue> {
         self.servers.first().map(|server| server.host_header.clone())

@@ -31,6 +31,9 @@ pub struct Server {
     /// For upstreams with `host = "server"`.
     pub(crate) host_header: HeaderValue,
     outstanding: AtomicUsize,
+    /// Requests it was ever given; beside what changes with each of them anyway.
+    given: AtomicU64,
+    ejections: AtomicU64,
     refusals: AtomicU32,
     /// Milliseconds of boot time; 0 when it never refused.
     ejected_until: AtomicU64,
@@ -47,6 +50,8 @@ impl Server {
             address,
             tls,
             outstanding: AtomicUsize::new(0),
+            given: AtomicU64::new(0),
+            ejections: AtomicU64::new(0),
             refusals: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
         }
@@ -62,6 +67,7 @@ impl Server {
         let doublings = self.refusals.fetch_add(1, Relaxed).min(5);
         let pause = (FIRST_EJECTION * 2u32.pow(doublings)).min(LONGEST_EJECTION);
         self.ejected_until.store((now + pause).as_millis(), Relaxed);
+        self.ejections.fetch_add(1, Relaxed);
     }
 
     /// Forgets earlier refusals.
@@ -75,7 +81,23 @@ impl Server {
     /// Counts an exchange for as long as the value lives.
     pub(crate) fn occupy(self: &Arc<Self>) -> Occupied {
         self.outstanding.fetch_add(1, Relaxed);
+        self.given.fetch_add(1, Relaxed);
         Occupied(self.clone())
+    }
+
+    /// Requests that it has not finished.
+    pub(crate) fn outstanding(&self) -> u64 {
+        self.outstanding.load(Relaxed) as u64
+    }
+
+    /// Requests that it was ever given.
+    pub(crate) fn given(&self) -> u64 {
+        self.given.load(Relaxed)
+    }
+
+    /// How often it refused.
+    pub(crate) fn ejections(&self) -> u64 {
+        self.ejections.load(Relaxed)
     }
 
     fn is_ejected(&self, now: BootTime) -> bool {

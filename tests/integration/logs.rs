@@ -99,7 +99,7 @@ async fn a_session_that_is_pushed_out_by_the_cap_leaves_a_line_and_so_does_the_e
     gateway.ended().await;
     let text = std::io::read_to_string(kept).unwrap();
     let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-    assert_eq!((&last["event"], &last["reason"]), (&json!("shutdown"), &json!("1 sessions end with the process")));
+    assert_eq!((&last["event"], &last["reason"]), (&json!("shutdown"), &json!("sessions=1")));
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod headers;
 mod https_upstreams;
 mod limits;
 mod logs;
+mod metrics;
 mod mutual_tls;
 mod paths;
 mod places;
