@@ -2,10 +2,13 @@
 
 use std::num::NonZeroU32;
 use std::sync::Barrier;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::auth::Budget;
+use crate::auth::counts::Counts;
 
 const WINDOW: u64 = 900_000;
 const WRONG: Result<Principal, Refused> = Err(Refused::WrongPassword);

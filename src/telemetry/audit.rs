@@ -1,16 +1,15 @@
-//! One line for each login, refused login, logout and end of a session; none is ever dropped. Knows no passwords.
+//! Where audit lines wait until they are written: none is ever dropped, and no request that holds a session waits for one.
 
 use std::convert::Infallible;
 use std::io;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, SystemTime};
 
-use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
-use super::target::{Place, Target, escaped};
+pub use super::audit_line::{Entry, Event};
+use super::target::{Place, Target};
 use crate::config::{self, LogFormat};
 
 /// Bytes that may wait before further logins do.
@@ -21,45 +20,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the last lines may take at the end of the process.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A session was issued.
-    Login,
-    /// A login was refused, or its client left before it was decided.
-    LoginRefused,
-    /// A login was refused before its password was looked at, since there were too many.
-    LoginThrottled,
-    /// A session was ended by its holder.
-    Logout,
-    /// Nobody was logged out, for no live pair was presented.
-    LogoutRefused,
-    /// A session ended in another way.
-    SessionEnded,
-    /// The process ends, and with it all sessions that are left.
-    Shutdown,
-}
-
-/// What an audit line says.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Entry<'a> {
-    /// What happened.
-    #[serde(serialize_with = "name")]
-    pub event: Event,
-    /// The canonical name, as claimed where a login was refused; absent where it is not one.
-    pub user: Option<&'a str>,
-    /// The client, behind trusted proxies.
-    pub peer: Option<IpAddr>,
-    /// The public id of the session.
-    pub session: Option<&'a str>,
-    /// The name of the session's role.
-    pub role: Option<&'a str>,
-    /// Why: the label of a refusal, the budget of a throttle, or what ended a session.
-    pub reason: Option<&'a str>,
-    /// Also in `X-Request-Id`.
-    pub request_id: Option<&'a str>,
-}
 
 /// Audit lines can't be written, and too many wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,13 +43,6 @@ struct Queue {
     failures: AtomicU64,
     reopen: AtomicBool,
     closed: AtomicBool,
-}
-
-impl Entry<'_> {
-    /// Says nothing yet but what happened.
-    pub fn of(event: Event) -> Self {
-        Self { event, user: None, peer: None, session: None, role: None, reason: None, request_id: None }
-    }
 }
 
 impl Audit {
@@ -179,8 +132,8 @@ impl Queue {
     fn push(&self, entry: &Entry<'_>) {
         let time = humantime::format_rfc3339_millis(SystemTime::now());
         let line = match self.format {
-            LogFormat::Json => json(entry, &time),
-            LogFormat::Text => text(entry, &time),
+            LogFormat::Json => entry.json(&time),
+            LogFormat::Text => entry.text(&time),
         };
         self.unwritten.fetch_add(line.len(), Relaxed);
         self.lock().extend_from_slice(line.as_bytes());
@@ -234,40 +187,6 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn json(entry: &Entry<'_>, time: &dyn std::fmt::Display) -> String {
-    let members = serde_json::to_string(entry).unwrap_or_default();
-    format!("{{\"time\":\"{time}\",\"target\":\"audit\",{}\n", members.trim_start_matches('{'))
-}
-
-fn text(entry: &Entry<'_>, time: &dyn std::fmt::Display) -> String {
-    let or_dash = |text: Option<&str>| text.map_or("-".to_owned(), escaped);
-    let (user, session, role) = (or_dash(entry.user), or_dash(entry.session), or_dash(entry.role));
-    let (reason, request_id) = (or_dash(entry.reason), or_dash(entry.request_id));
-    let peer = entry.peer.map_or("-".to_owned(), |peer| peer.to_string());
-    let event = entry.event.name();
-    format!(
-        "{time} audit {event} user={user} peer={peer} session={session} role={role} reason={reason} id={request_id}\n"
-    )
-}
-
-fn name<S: Serializer>(event: &Event, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(event.name())
-}
-
-impl Event {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Login => "login",
-            Self::LoginRefused => "login_refused",
-            Self::LoginThrottled => "login_throttled",
-            Self::Logout => "logout",
-            Self::LogoutRefused => "logout_refused",
-            Self::SessionEnded => "session_ended",
-            Self::Shutdown => "shutdown",
-        }
     }
 }
 

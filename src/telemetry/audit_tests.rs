@@ -1,5 +1,6 @@
 //! What audit lines look like, and that none is lost.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use super::*;

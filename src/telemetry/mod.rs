@@ -2,6 +2,7 @@
 
 pub mod access_log;
 pub mod audit;
+mod audit_line;
 pub mod counters;
 pub mod exposition;
 pub mod log;
