@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{CliError, cert, echo, files, say, serve};
 use crate::config::{self, LogFormat};
 use crate::directory::{Password, Role, UsersFile};
-use crate::server::{Bound, Server};
+use crate::server::{Bound, Running, Server};
 use crate::telemetry::log;
 
 /// A demo user and a password that lives as long as the demo.
@@ -36,7 +36,7 @@ pub(super) fn run(port: u16) -> Result<(), CliError> {
         say(format_args!("Port {port} is taken, so this demo listens on {}.\n", address.port()))?;
     }
     say(lines_to_paste(address, &folder.path().join("ca.pem"), &users))?;
-    waiting.until_drained(running)
+    waiting.until_drained(running, Running::reopen_logs)
 }
 
 fn demo_users() -> [DemoUser; 3] {

@@ -40,7 +40,9 @@ enum Command {
     /// Run the gateway until SIGTERM or SIGINT, then drain; a second signal ends at once
     ///
     /// Exit code 0 after a drain, 64 when the configuration can't be used (every problem is listed with its file and line and
-    /// what to do), 1 for anything else. SIGHUP opens the access log's file anew, for logrotate.
+    /// what to do), 1 for anything else. SIGHUP reads the configuration and every file that it names again, and opens the access
+    /// log's file anew, for logrotate; what can't be used leaves in force what ran before. A users file is read again by itself
+    /// when it changes.
     Serve(ConfigFile),
     /// Validate a configuration and every file it names, without opening a socket
     Check(ConfigFile),

@@ -1,4 +1,4 @@
-//! `gatewarden serve`: load, log where it listens, run, drain.
+//! `gatewarden serve`: load, log where it listens, run, reload at SIGHUP, drain.
 
 use std::path::Path;
 
@@ -6,6 +6,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::CliError;
+use crate::config;
 use crate::server::Running;
 
 /// Runs until a signal, then drains.
@@ -14,7 +15,11 @@ pub(super) fn run(file: &Path) -> Result<(), CliError> {
     let (_config, server) = super::prepare(file)?;
     let bound = server.bind()?;
     bound.announce();
-    waiting.until_drained(bound.start()?)
+    waiting.until_drained(bound.start()?, |running| {
+        let file = file.to_owned();
+        running.reopen_logs();
+        running.reload(Box::new(move || config::survey(&file, super::environment())));
+    })
 }
 
 /// Listens for signals; begun before anything else, so that none that comes early is lost.
@@ -33,12 +38,12 @@ impl Waiting {
         Ok(Self { runtime, signals })
     }
 
-    /// Waits for the first signal, drains, and gives up the drain at the second.
-    pub(super) fn until_drained(self, running: Running) -> Result<(), CliError> {
+    /// Waits for the first signal to end, drains, and gives up the drain at the second. `hang_up` is what SIGHUP does until then.
+    pub(super) fn until_drained(self, running: Running, hang_up: impl Fn(&Running)) -> Result<(), CliError> {
         let Self { runtime, mut signals } = self;
         runtime.block_on(async {
-            while signals.next().await == Asked::ToReopen {
-                running.reopen_logs();
+            while signals.next().await == Asked::ToReload {
+                hang_up(&running);
             }
             running.drain();
             let mut drained = tokio::task::spawn_blocking(|| running.join());
@@ -64,7 +69,7 @@ struct Signals {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asked {
     ToEnd,
-    ToReopen,
+    ToReload,
 }
 
 impl Signals {
@@ -80,7 +85,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Asked::ToEnd,
             _ = self.interrupt.recv() => Asked::ToEnd,
-            _ = self.hang_up.recv() => Asked::ToReopen,
+            _ = self.hang_up.recv() => Asked::ToReload,
         }
     }
 }

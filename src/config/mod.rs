@@ -17,6 +17,7 @@ mod problem;
 mod route_path;
 mod routes;
 mod rules;
+mod runtime;
 mod scalars;
 mod secret;
 mod section;

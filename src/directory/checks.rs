@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,12 +15,20 @@ use crate::config::Login;
 /// Nice enough that a login storm takes nothing from requests that hold a session.
 const NICENESS: i32 = 10;
 
+/// Lowers this thread's priority.
+pub(super) fn step_back() {
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::debug!(%error, "password checks run at normal priority");
+    }
+}
+
 /// The queue was full, or the check's turn didn't come in time, or it panicked.
 pub(super) struct Overloaded;
 
 /// Runs checks on its own threads. Those end once it is dropped and their check is done.
 pub(super) struct Checks {
     shared: Arc<Shared>,
+    threads: NonZeroUsize,
     queue: usize,
     timeout: Duration,
 }
@@ -54,13 +63,19 @@ impl Checks {
     /// # Errors
     /// The system's, where it gives no thread.
     pub(super) fn start(login: &Login) -> io::Result<Self> {
-        let checks = Self { shared: Arc::default(), queue: login.queue, timeout: login.queue_timeout };
+        let (threads, queue, timeout) = (login.concurrency, login.queue, login.queue_timeout);
+        let checks = Self { shared: Arc::default(), threads, queue, timeout };
         checks.shared.lock().free = login.concurrency.get();
         for _ in 0..login.concurrency.get() {
             let shared = Arc::clone(&checks.shared);
             std::thread::Builder::new().name("password-check".into()).spawn(move || shared.work())?;
         }
         Ok(checks)
+    }
+
+    /// Whether these are what the configuration wants.
+    pub(super) fn suit(&self, login: &Login) -> bool {
+        (self.threads, self.queue, self.timeout) == (login.concurrency, login.queue, login.queue_timeout)
     }
 
     /// The answer that `check` sends from one of the threads; it may go on working afterwards.
@@ -124,9 +139,7 @@ impl Drop for GiveUp {
 
 impl Shared {
     fn work(&self) {
-        if let Err(error) = rustix::process::nice(NICENESS) {
-            tracing::debug!(%error, "password checks run at normal priority");
-        }
+        step_back();
         while let Some(job) = self.next() {
             // Claimed by the same swap with which a login gives up: exactly one of both gets it.
             let wanted = !job.given_up.swap(true, Relaxed) && Instant::now() <= job.deadline;

@@ -1,5 +1,6 @@
 //! All directories in the order they are asked: the first that knows a user decides. Knows no sessions.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -25,17 +26,28 @@ pub enum Refused {
 
 /// Where passwords are verified.
 pub struct Directories {
-    directories: Vec<Users>,
-    checks: Checks,
+    directories: Vec<Arc<Users>>,
+    checks: Arc<Checks>,
     hide_unknown: bool,
 }
 
 impl Directories {
-    /// Reads every directory and starts the threads that check passwords. Absent with every problem added, else.
-    pub fn load(directories: &[config::Directory], login: &config::Login, problems: &mut Problems) -> Option<Self> {
-        let loaded: Vec<_> = directories.iter().map(|directory| Users::load(directory, problems)).collect();
+    /// Reads every directory and starts the threads that check passwords, or takes those of `before` over. Absent with every
+    /// problem added, else.
+    pub fn load(
+        directories: &[config::Directory],
+        login: &config::Login,
+        before: Option<&Self>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let read = |directory: &config::Directory| {
+            let known = before.and_then(|before| before.at(&directory.path.value));
+            Users::load(directory, known, problems).map(Arc::new)
+        };
+        let loaded: Vec<_> = directories.iter().map(read).collect();
         let directories = loaded.into_iter().collect::<Option<Vec<_>>>()?;
-        match Checks::start(login) {
+        let running = before.map(|before| &before.checks).filter(|checks| checks.suit(login));
+        match running.map_or_else(|| Checks::start(login).map(Arc::new), |checks| Ok(Arc::clone(checks))) {
             Ok(checks) => Some(Self { directories, checks, hide_unknown: login.hide_unknown_users }),
             Err(error) => {
                 let place = config::Place::whole(directories.first()?.path());
@@ -43,6 +55,26 @@ impl Directories {
                 None
             }
         }
+    }
+
+    /// Reads every file again. One with problems, which are added, stays as it was.
+    pub fn reread(&self, problems: &mut Problems) -> Self {
+        let mut read = |users: &Arc<Users>| users.reread(problems).map_or_else(|| Arc::clone(users), Arc::new);
+        let directories = self.directories.iter().map(&mut read).collect();
+        Self { directories, checks: Arc::clone(&self.checks), hide_unknown: self.hide_unknown }
+    }
+
+    /// The users whose sessions end when `later` is in force instead: those that are gone, and those with another role or
+    /// password. A hash that became a better one of the same password ends nobody.
+    pub fn ousted_by<'a>(&'a self, later: &'a Self) -> impl Iterator<Item = &'a str> {
+        let lives_on =
+            |name: &str| self.find(name).zip(later.find(name)).is_some_and(|(old, new)| old.lives_on_as(new));
+        self.directories.iter().flat_map(|users| users.names()).filter(move |name| !lives_on(name))
+    }
+
+    /// To be called once these are in force and those that they ousted are out.
+    pub fn settle(&self) {
+        self.directories.iter().for_each(|users| users.settle());
     }
 
     /// Who the user is, if it is the user's password. Dropping the future skips a check that still waits; one that
@@ -63,6 +95,10 @@ impl Directories {
         }
     }
 
+    fn at(&self, path: &Path) -> Option<&Users> {
+        self.directories.iter().find(|users| users.path() == path).map(AsRef::as_ref)
+    }
+
     fn find(&self, canonical: &str) -> Option<&Arc<User>> {
         self.directories.iter().find_map(|directory| directory.find(canonical))
     }
@@ -73,7 +109,7 @@ impl Directories {
             let right = user.verify(&password, hidden);
             let _ = answer.send(right.then(|| user.principal.clone()));
             if right {
-                user.improve(&password);
+                user.improve(password);
             }
         };
         let answer = self.checks.run(check).await.map_err(|Overloaded| Refused::Busy)?;

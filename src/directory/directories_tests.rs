@@ -45,7 +45,7 @@ impl Fixture {
         };
         let files: Vec<_> = files.iter().enumerate().map(directory).collect();
         let mut problems = Problems::default();
-        let directories = Directories::load(&files, &login(hide), &mut problems);
+        let directories = Directories::load(&files, &login(hide), None, &mut problems);
         assert!(problems.is_empty(), "{problems}");
         Self { directories: directories.unwrap(), folder }
     }
@@ -65,6 +65,25 @@ impl Fixture {
     /// What runs after an answer has run once another check has.
     async fn settle(&self) {
         let _ = self.directories.check_nobody(Password::new("x".into())).await;
+    }
+
+    /// Waits until nothing is being rewritten.
+    async fn idle(&self) {
+        self.settle().await;
+        while self.directories.directories.iter().any(|users| users.is_rewriting()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Waits until the user's hash is argon2id; logs in again, for only one hash is rewritten at a time.
+    async fn rewritten(&self, name: &str) {
+        let is_new =
+            |user: super::super::Listed| canonical(&user.name).as_deref() == Some(name) && user.hash == "argon2id";
+        while !UsersFile::at(&self.path()).list().unwrap().into_iter().any(is_new) {
+            self.idle().await;
+            assert!(self.verify(name, "secret").await.is_ok());
+        }
+        self.idle().await;
     }
 }
 
@@ -145,12 +164,14 @@ async fn a_good_login_makes_old_hashes_argon2id_and_keeps_the_rest() {
     assert_eq!(fixture.text(), before, "a wrong password improves nothing");
     for name in ["b@x.com", "100@mydomain.com", "root"] {
         assert!(fixture.verify(name, "secret").await.is_ok());
-        fixture.settle().await;
-        assert_eq!(fixture.verify(name, "secret").await.as_deref(), Ok(name));
-        assert_eq!(fixture.verify(name, "wrong").await, Err(Refused::WrongPassword));
+        fixture.rewritten(name).await;
     }
-    let kinds: Vec<_> = UsersFile::at(&fixture.path()).list().unwrap().into_iter().map(|user| user.hash).collect();
-    assert_eq!(kinds, ["argon2id"; 3]);
+    let later = fixture.directories.reread(&mut Problems::default());
+    assert_eq!(fixture.directories.ousted_by(&later).next(), None, "nobody's password is another one");
+    for name in ["b@x.com", "100@mydomain.com", "root"] {
+        let verify = async |password: &str| later.verify(name, Password::new(password.into())).await.map(|_| ());
+        assert_eq!((verify("secret").await, verify("wrong").await), (Ok(()), Err(Refused::WrongPassword)));
+    }
     assert_eq!(fixture.text().matches(" # kept\n").count(), 3);
     assert!(fixture.text().contains("100@MyDomain.com"));
 }
@@ -161,8 +182,52 @@ async fn a_password_changed_meanwhile_is_not_undone() {
     UsersFile::at(&fixture.path()).set_password("a", &Password::new("new".into())).unwrap();
     let changed = fixture.text();
     assert!(fixture.verify("a", "old").await.is_ok(), "not read again yet");
-    fixture.settle().await;
+    fixture.idle().await;
     assert_eq!(fixture.text(), changed);
+    let later = fixture.directories.reread(&mut Problems::default());
+    assert!(fixture.directories.ousted_by(&later).eq(["a"]));
+}
+
+#[tokio::test]
+async fn a_login_does_not_wait_while_somebody_else_changes_the_file() {
+    let fixture = Fixture::new(&[user("a", &a1("a:secret"))], false, true);
+    let folder = std::fs::File::open(fixture.folder.path()).unwrap();
+    folder.lock().unwrap();
+    assert!(fixture.verify("a", "secret").await.is_ok());
+    fixture.idle().await;
+    assert!(fixture.text().contains("a1:"), "left to a later login");
+    folder.unlock().unwrap();
+    assert!(fixture.verify("a", "secret").await.is_ok());
+    fixture.rewritten("a").await;
+}
+
+#[test]
+fn who_is_gone_or_has_another_role_or_password_is_out_and_nobody_else() {
+    let text = |role: &str, hash: &str| format!("{}role = \"{role}\"\n", user("a", &a1(hash))) + &user("b", &a1("b:b"));
+    let fixture =
+        Fixture::new(&[text("user", "a:a"), user("b", &a1("b:other")) + &user("c", &a1("c:c"))], false, false);
+    let after = |first: &str, second: &str| {
+        std::fs::write(fixture.path(), first).unwrap();
+        std::fs::write(fixture.folder.path().join("1.toml"), second).unwrap();
+        let mut problems = Problems::default();
+        let later = fixture.directories.reread(&mut problems);
+        let mut ousted: Vec<_> = fixture.directories.ousted_by(&later).map(str::to_owned).collect();
+        ousted.sort_unstable();
+        ousted.dedup();
+        (ousted.join(" "), problems.iter().count())
+    };
+    let second = user("b", &a1("b:other")) + &user("c", &a1("c:c"));
+    assert_eq!(after(&format!("# new\n{}", text("user", "a:a")), &second), (String::new(), 0));
+    assert_eq!(after(&text("admin", "a:a"), &second), ("a".into(), 0), "another role");
+    assert_eq!(after(&text("user", "a:A"), &second), ("a".into(), 0), "another password");
+    assert_eq!(after(&text("user", "a:a"), &user("B", &a1("B:x"))), ("c".into(), 0), "the first that knows b decides");
+    assert_eq!(after(&user("a", &a1("a:a")), &second), ("b".into(), 0), "the second decides about b now");
+    assert_eq!(
+        after("x", &user("c", &a1("c:C"))),
+        ("c".into(), 1),
+        "a broken file stays as it was, the other one changes"
+    );
+    assert_eq!(after("", ""), ("a b c".into(), 0));
 }
 
 #[tokio::test]
@@ -170,7 +235,7 @@ async fn where_rehash_is_off_nothing_is_written() {
     let fixture = Fixture::new(&[users()], false, false);
     let before = fixture.text();
     assert!(fixture.verify("b@x.com", "secret").await.is_ok());
-    fixture.settle().await;
+    fixture.idle().await;
     assert_eq!(fixture.text(), before);
 }
 
@@ -180,7 +245,7 @@ async fn a_file_that_is_gone_costs_no_login() {
     std::fs::remove_dir_all(fixture.folder.path()).unwrap();
     for _ in 0..2 {
         assert!(fixture.verify("b@x.com", "secret").await.is_ok());
-        fixture.settle().await;
+        fixture.idle().await;
     }
 }
 
@@ -193,7 +258,7 @@ fn every_problem_of_every_file_is_found() {
     std::fs::write(&binary, [0xff, 0xfe]).unwrap();
     let files = [at(bad, false), at(folder.path().join("missing.toml"), false), at(binary, false)];
     let mut problems = Problems::default();
-    assert!(Directories::load(&files, &login(false), &mut problems).is_none());
+    assert!(Directories::load(&files, &login(false), None, &mut problems).is_none());
     let all = problems.to_string();
     assert_eq!(problems.iter().count(), 4, "{all}");
     assert!(all.contains("bad.toml:3:") && all.contains("bad.toml:4:") && all.contains("missing.toml"));

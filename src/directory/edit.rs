@@ -1,6 +1,6 @@
 //! Changing a users file: one change at a time, comments kept, all or nothing. Knows no logins and no terminal.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
@@ -77,9 +77,10 @@ impl UsersFile {
         Ok(users(&document)?.into_iter().map(listed).collect())
     }
 
-    /// Replaces a hash by a better one of the same password. False: it is not the stored one any more.
+    /// Replaces a hash by a better one of the same password. False: it is not the stored one any more, or somebody else is
+    /// changing the file, for whom nobody waits here.
     pub(super) fn rehash(&self, canonical: &str, old: &str, new: &str) -> Result<bool, EditError> {
-        let changed = self.change(|document| {
+        let changed = self.change_if_free(|document| {
             let index = position(document, canonical)?.ok_or(EditError::Unknown)?;
             if users(document)?.get(index).and_then(|user| hash_of(*user)) != Some(old) {
                 return Err(EditError::Unknown);
@@ -89,27 +90,51 @@ impl UsersFile {
         });
         match changed {
             Ok(()) => Ok(true),
-            Err(EditError::Unknown) => Ok(false),
+            Err(EditError::Unknown | EditError::Busy) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Reads, changes and replaces the file while its folder is locked: the file itself is replaced, so that a lock on
-    /// it would be a lock on the old one.
+    /// Changes the file once nobody else does.
     fn change(&self, change: impl FnOnce(&mut DocumentMut) -> Result<(), EditError>) -> Result<(), EditError> {
+        let (path, folder) = self.open_folder()?;
+        folder.lock()?;
+        replace_changed(&path, &folder, change)
+    }
+
+    /// Changes the file unless somebody else does.
+    fn change_if_free(&self, change: impl FnOnce(&mut DocumentMut) -> Result<(), EditError>) -> Result<(), EditError> {
+        let (path, folder) = self.open_folder()?;
+        match folder.try_lock() {
+            Ok(()) => replace_changed(&path, &folder, change),
+            Err(TryLockError::WouldBlock) => Err(EditError::Busy),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+
+    /// The folder is what is locked: the file itself is replaced, so that a lock on it would be a lock on the old one.
+    fn open_folder(&self) -> io::Result<(PathBuf, File)> {
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         let folder = File::open(folder_of(&path))?;
-        folder.lock()?;
-        let old = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error.into()),
-        };
-        let mut document = parse(&old)?;
-        change(&mut document)?;
-        replace(&path, &document.to_string())?;
-        Ok(folder.sync_all()?)
+        Ok((path, folder))
     }
+}
+
+/// Reads, changes and replaces the file, while its folder is locked.
+fn replace_changed(
+    path: &Path,
+    folder: &File,
+    change: impl FnOnce(&mut DocumentMut) -> Result<(), EditError>,
+) -> Result<(), EditError> {
+    let old = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let mut document = parse(&old)?;
+    change(&mut document)?;
+    replace(path, &document.to_string())?;
+    Ok(folder.sync_all()?)
 }
 
 fn folder_of(path: &Path) -> &Path {

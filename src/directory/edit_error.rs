@@ -18,6 +18,8 @@ pub enum EditError {
     Exists,
     /// There is no such user.
     Unknown,
+    /// Somebody else is changing the file.
+    Busy,
 }
 
 impl From<io::Error> for EditError {
@@ -38,6 +40,7 @@ impl fmt::Display for EditError {
             }
             Self::Exists => f.write_str("there is a user with that name"),
             Self::Unknown => f.write_str("there is no user with that name"),
+            Self::Busy => f.write_str("somebody else is changing the file"),
         }
     }
 }

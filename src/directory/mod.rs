@@ -11,6 +11,7 @@ mod name;
 mod parse;
 mod password;
 mod record;
+mod rewrites;
 mod role;
 mod users;
 

@@ -1,16 +1,13 @@
-//! One users file in memory: who is in it, and whose hash has become better since. Knows no other directory.
+//! One users file in memory, as it was read last. Knows no other directory.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use arc_swap::ArcSwap;
-
-use super::edit::UsersFile;
 use super::hash::StoredHash;
 use super::password::Password;
 use super::record::Record;
+use super::rewrites::{Rewrite, Rewrites};
 use super::{Principal, hash, parse};
 use crate::config::{self, Problems};
 
@@ -24,30 +21,38 @@ pub(super) struct Users {
 pub(super) struct User {
     pub(super) principal: Principal,
     stored_name: Box<str>,
-    stored: ArcSwap<Stored>,
+    /// The hash as written and as understood.
+    text: Box<str>,
+    hash: StoredHash,
     file: Arc<File>,
 }
 
-struct Stored {
-    text: Box<str>,
-    hash: StoredHash,
-}
-
 struct File {
-    path: PathBuf,
-    rehash: bool,
-    warned: AtomicBool,
+    directory: config::Directory,
+    rewrites: Arc<Rewrites>,
 }
 
 impl Users {
-    /// Reads the file; every problem in it is added. An empty one is only warned about.
-    pub(super) fn load(directory: &config::Directory, problems: &mut Problems) -> Option<Self> {
-        let path = &directory.path.value;
+    /// Reads the file; every problem in it is added. An empty one is only warned about. `before` is the same file, as it was read
+    /// last.
+    pub(super) fn load(directory: &config::Directory, before: Option<&Self>, problems: &mut Problems) -> Option<Self> {
+        let rewrites = before.map(|before| &before.file.rewrites).filter(|rewrites| !rewrites.has_failed());
+        let rewrites = rewrites.map_or_else(Arc::default, Arc::clone);
+        Self::read(Arc::new(File { directory: directory.clone(), rewrites }), problems)
+    }
+
+    /// Reads the file again; absent with every problem added.
+    pub(super) fn reread(&self, problems: &mut Problems) -> Option<Self> {
+        Self::read(Arc::clone(&self.file), problems)
+    }
+
+    fn read(file: Arc<File>, problems: &mut Problems) -> Option<Self> {
+        let path = &file.directory.path.value;
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) => {
                 let what = format!("users file {}: {error}", path.display());
-                problems.add(&directory.path.place, what, "make one with: gatewarden user add --users FILE NAME");
+                problems.add(&file.directory.path.place, what, "make one with: gatewarden user add --users FILE NAME");
                 return None;
             }
         };
@@ -57,12 +62,10 @@ impl Users {
             tracing::warn!(path = %path.display(), "no users: nobody of this directory can log in");
         }
         found.iter().for_each(|problem| problems.add(&problem.place, &*problem.what, &*problem.fix));
-        found.is_empty().then(|| Self::new(directory, records))
+        found.is_empty().then(|| Self::new(file, records))
     }
 
-    fn new(directory: &config::Directory, records: Vec<Record>) -> Self {
-        let path = directory.path.value.clone();
-        let file = Arc::new(File { path, rehash: directory.rehash, warned: AtomicBool::new(false) });
+    fn new(file: Arc<File>, records: Vec<Record>) -> Self {
         let user = |record: Record| {
             let name = record.principal.name.as_str().into();
             (name, Arc::new(User::new(record, Arc::clone(&file))))
@@ -74,50 +77,56 @@ impl Users {
         self.users.get(canonical)
     }
 
-    pub(super) fn path(&self) -> &std::path::Path {
-        &self.file.path
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.users.keys().map(AsRef::as_ref)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.file.directory.path.value
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_rewriting(&self) -> bool {
+        self.file.rewrites.is_busy()
+    }
+
+    /// What this process itself rewrote before the file was read is no news any more.
+    pub(super) fn settle(&self) {
+        let hashes: HashSet<&str> = self.users.values().map(|user| &*user.text).collect();
+        self.file.rewrites.keep_only(|hash| hashes.contains(hash));
     }
 }
 
 impl User {
     fn new(record: Record, file: Arc<File>) -> Self {
-        let stored = ArcSwap::from_pointee(Stored { text: record.text, hash: record.hash });
-        Self { principal: record.principal, stored_name: record.stored_name, stored, file }
+        let Record { principal, stored_name, text, hash } = record;
+        Self { principal, stored_name, text, hash, file }
     }
 
     /// Whether it is this user's password. Where `hidden`, that costs at least what an unknown user costs.
     pub(super) fn verify(&self, password: &Password, hidden: bool) -> bool {
-        let stored = self.stored.load();
-        let hashed = password.is_plausible() && stored.hash.fits(password);
-        if hidden && (!hashed || stored.hash.is_cheap()) {
+        let hashed = !self.refuses_unchecked(password);
+        if hidden && (!hashed || self.hash.is_cheap()) {
             hash::burn(password);
         }
-        hashed && stored.hash.verify(&self.stored_name, password)
+        hashed && self.hash.verify(&self.stored_name, password)
     }
 
     /// Whether the password is known to be wrong without a check.
     pub(super) fn refuses_unchecked(&self, password: &Password) -> bool {
-        !password.is_plausible() || !self.stored.load().hash.fits(password)
+        !password.is_plausible() || !self.hash.fits(password)
     }
 
-    /// Replaces a bcrypt or a1 hash by argon2id, in the file first, where this directory does that.
-    pub(super) fn improve(&self, password: &Password) {
-        let stored = self.stored.load_full();
-        if !self.file.rehash || stored.hash.is_current() {
-            return;
+    /// Replaces a bcrypt or a1 hash in the file by argon2id, where this directory does that; the next reading finds it.
+    pub(super) fn improve(&self, password: Password) {
+        if self.file.directory.rehash && !self.hash.is_current() {
+            let (name, old) = (self.principal.name.as_str().into(), self.text.clone());
+            self.file.rewrites.begin(&self.file.directory.path.value, Rewrite { name, old, password });
         }
-        let text = StoredHash::create(password);
-        match UsersFile::at(&self.file.path).rehash(&self.principal.name, &stored.text, &text) {
-            Ok(true) => {}
-            // Somebody changed the password meanwhile: what is in the file counts, from the next reload on.
-            Ok(false) => return,
-            Err(error) if !self.file.warned.swap(true, Relaxed) => {
-                tracing::warn!(path = %self.file.path.display(), %error, "old password hashes stay in the file");
-            }
-            Err(_) => {}
-        }
-        if let Ok(hash) = StoredHash::parse(&text) {
-            self.stored.store(Arc::new(Stored { text: text.into(), hash }));
-        }
+    }
+
+    /// Whether sessions of this user go on when `later` is what the files say: with one role and one password.
+    pub(super) fn lives_on_as(&self, later: &Self) -> bool {
+        self.principal.role == later.principal.role && self.file.rewrites.are_of_one_password(&self.text, &later.text)
     }
 }

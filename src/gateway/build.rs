@@ -59,6 +59,19 @@ impl Gateway {
         self.rules.load_full()
     }
 
+    /// Puts new rules in force, and then ends the sessions that they do not allow any more: of users that are gone or have another
+    /// role or password, and those that a secret signed which is no longer in the ring. How many those were.
+    pub fn enforce(&self, rules: Rules) -> usize {
+        let rules = Arc::new(rules);
+        let before = self.rules.swap(rules.clone());
+        let ousted = before.directories.ousted_by(&rules.directories);
+        let of_users: usize = ousted.map(|name| self.sessions.revoke_user(name)).sum();
+        let removed = before.ring.ids().filter(|secret| !rules.ring.contains(*secret));
+        let of_secrets: usize = removed.map(|secret| self.sessions.revoke_signed_by(secret)).sum();
+        rules.directories.settle();
+        of_users + of_secrets
+    }
+
     /// Whether no reload has replaced these rules yet.
     pub(super) fn are_in_force(&self, rules: &Arc<Rules>) -> bool {
         Arc::ptr_eq(rules, &self.rules.load())

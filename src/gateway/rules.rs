@@ -37,7 +37,8 @@ impl Rules {
     /// `problems` says all of it.
     pub fn build(config: &Config, before: Option<&Self>, problems: &mut Problems) -> Option<Self> {
         let ring = Ring::load(&config.tokens, problems);
-        let directories = Directories::load(&config.directories, &config.login, problems);
+        let known = before.map(|rules| &*rules.directories);
+        let directories = Directories::load(&config.directories, &config.login, known, problems);
         let upstreams = Upstream::build_all(&config.upstreams, before.map(|rules| &*rules.upstreams), problems);
         let routes = Routes::build(&config.routes, &upstreams, problems);
         let names = &config.identity;

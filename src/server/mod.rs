@@ -15,6 +15,7 @@ mod linger;
 mod listener;
 mod preface;
 mod refresh;
+mod reload;
 mod socket;
 mod stream;
 mod streams;
@@ -38,8 +39,11 @@ use crate::config::{Config, Problems};
 use crate::gateway::Gateway;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::audit::Audit;
+use crate::watch::Watch;
 use drain::Drain;
 use listener::{Desk, Listener};
+pub use reload::Survey;
+use reload::{Reloader, Reloads, watch_users};
 use tls::Tls;
 use worker::Post;
 
@@ -48,6 +52,7 @@ use worker::Post;
 pub struct Server {
     config: Config,
     gateway: Gateway,
+    users: Watch,
     tls: Option<Arc<Tls>>,
 }
 
@@ -56,6 +61,7 @@ pub struct Server {
 pub struct Bound {
     config: Config,
     gateway: Arc<Gateway>,
+    reloads: Reloads,
     tls: Option<Arc<Tls>>,
     listeners: Vec<Listener>,
     health: Option<TcpListener>,
@@ -65,6 +71,7 @@ pub struct Bound {
 #[derive(Debug)]
 pub struct Running {
     gateway: Arc<Gateway>,
+    reloads: Reloads,
     drain: Drain,
     control: Option<JoinHandle<()>>,
 }
@@ -76,9 +83,10 @@ impl Server {
     /// Everything that is missing or wrong, each with its place.
     pub fn prepare(config: &Config) -> Result<Self, Problems> {
         let mut problems = Problems::default();
+        let users = watch_users(&config.directories);
         let tls = config.tls.as_ref().and_then(|tls| Tls::load(tls, &mut problems)).map(Arc::new);
         match Gateway::build(config, &mut problems) {
-            Some(gateway) if problems.is_empty() => Ok(Self { config: config.clone(), gateway, tls }),
+            Some(gateway) if problems.is_empty() => Ok(Self { config: config.clone(), gateway, users, tls }),
             _ => Err(problems),
         }
     }
@@ -88,7 +96,7 @@ impl Server {
     /// # Errors
     /// The first that fails, with what it was.
     pub fn bind(self) -> io::Result<Bound> {
-        let Self { config, gateway, tls } = self;
+        let Self { config, gateway, users, tls } = self;
         descriptors::raise(&config.limits);
         // First, since taking systemd's sockets over changes the environment, which other threads might read.
         let listeners = bind::listeners(&config, tls.as_ref())?;
@@ -97,7 +105,9 @@ impl Server {
         let audit =
             Audit::open(&config.log).map_err(|error| io::Error::new(error.kind(), format!("log.audit: {error}")))?;
         let health = bind::health(&config)?;
-        Ok(Bound { gateway: Arc::new(gateway.with_access_log(log).with_audit(audit)), config, tls, listeners, health })
+        let gateway = Arc::new(gateway.with_access_log(log).with_audit(audit));
+        let reloads = Reloads::start(Reloader::new(&gateway, tls.clone(), (config.clone(), users)))?;
+        Ok(Bound { gateway, reloads, config, tls, listeners, health })
     }
 }
 
@@ -127,7 +137,7 @@ impl Bound {
     /// # Errors
     /// When a thread or an event loop can't be made.
     pub fn start(self) -> io::Result<Running> {
-        let (drain, gateway) = (Drain::default(), self.gateway.clone());
+        let (drain, gateway, reloads) = (Drain::default(), self.gateway.clone(), self.reloads.clone());
         let limits = Arc::new(self.config.limits.clone());
         let (mut desks, mut workers) = (Vec::new(), Vec::new());
         for number in 0..self.config.server.workers.get() {
@@ -145,13 +155,13 @@ impl Bound {
             // A look at a file on a disk that hangs is not waited for.
             runtime.shutdown_background();
         })?;
-        Ok(Running { gateway, drain, control: Some(control) })
+        Ok(Running { gateway, reloads, drain, control: Some(control) })
     }
 }
 
 /// Accepts, sweeps and answers probes until the drain is over.
 async fn control_loop(bound: Bound, drain: Drain, desks: Vec<Desk>, workers: Vec<JoinHandle<()>>) {
-    let Bound { config, gateway, tls, listeners, health } = bound;
+    let Bound { config, gateway, tls, listeners, health, .. } = bound;
     let places = Arc::new(Semaphore::new(config.limits.connections.get()));
     if let Some(health) = health {
         tokio::spawn(health::serve(health, gateway.clone(), drain.asked.clone()));
@@ -208,6 +218,12 @@ impl Running {
     /// The live sessions.
     pub fn sessions(&self) -> &Arc<Sessions> {
         self.gateway.sessions()
+    }
+
+    /// Reads again what can change at runtime: users, secrets, routes, upstreams and what belongs to them. Returns at once; what
+    /// came of it is logged.
+    pub fn reload(&self, survey: Survey) {
+        self.reloads.ask(survey);
     }
 
     /// Opens the files of the logs anew.

@@ -54,6 +54,20 @@ impl Tls {
         self.closing.cancel();
     }
 
+    /// Puts in force, for new connections, what was read anew. Under other settings nothing of an earlier handshake counts.
+    pub(crate) fn replace(&self, fresh: Self) {
+        let read = fresh.sources.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if sources.settings == read.settings {
+            drop(sources);
+            return self.refresh();
+        }
+        let before = self.current();
+        *sources = read;
+        self.go_live(&sources, self.closing.child_token());
+        before.trusted.cancel();
+    }
+
     /// Looks whether files changed, to be called once a second; may wait for the disk.
     pub(crate) fn refresh(&self) {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);

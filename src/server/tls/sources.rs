@@ -22,7 +22,7 @@ const REMINDER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Everything that was read, and what outlives it.
 pub(super) struct Sources {
-    settings: config::Tls,
+    pub(super) settings: config::Tls,
     pairs: Vec<Kept<Pair>>,
     trust: Option<Kept<Trust>>,
     pub(super) resumption: Resumption,

@@ -17,6 +17,15 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
+    /// What the answer to a good login hands out.
+    #[track_caller]
+    pub(crate) fn of(login: &Answer) -> Self {
+        assert_eq!(login.status, 200, "{}", login.text());
+        let answer: serde_json::Value = serde_json::from_slice(&login.body).expect("JSON");
+        let text = |name: &str| answer[name].as_str().expect("a text").to_owned();
+        Self { key: text("key"), token: text("token") }
+    }
+
     /// The two header lines that present it.
     pub(crate) fn lines(&self) -> String {
         format!("X-Key: {}\r\nX-Access-Token: {}\r\n", self.key, self.token)

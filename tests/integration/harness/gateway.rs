@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::client;
-use super::seam::{Running, run};
+use super::seam::{Running, reload, run};
 use super::tls::{self, Authority, Identity};
 use super::{Answer, Connection, H2, Pair, Upstream};
 
@@ -20,8 +20,8 @@ use super::{Answer, Connection, H2, Pair, Upstream};
 pub(crate) struct User {
     pub(crate) name: &'static str,
     pub(crate) password: &'static str,
-    role: &'static str,
-    attributes: &'static str,
+    pub(crate) role: &'static str,
+    pub(crate) attributes: &'static str,
 }
 
 /// A user with attributes.
@@ -63,16 +63,15 @@ impl Prepared {
         for (name, text) in files {
             std::fs::write(dir.path().join(name), text).expect("a file");
         }
-        let fill = |text: &str| -> toml::Table {
-            let text = text.replace("DIR", &dir.path().display().to_string());
-            let text = text.replace("UPSTREAM", &upstream.url());
-            text.parse().expect("TOML")
-        };
-        let mut config = fill(USUAL);
-        merge(&mut config, fill(settings));
         let path = dir.path().join("gatewarden.toml");
-        std::fs::write(&path, toml::to_string(&config).expect("TOML")).expect("a file");
-        Self { dir, path, ca }
+        let prepared = Self { dir, path, ca };
+        prepared.configure(upstream, settings);
+        prepared
+    }
+
+    /// Writes another configuration; nobody is told.
+    pub(crate) fn configure(&self, upstream: &Upstream, settings: &str) {
+        std::fs::write(&self.path, configuration(self.dir.path(), upstream, settings)).expect("a file");
     }
 }
 
@@ -106,6 +105,13 @@ impl Gateway {
         let (tls, plain) = (running.addresses[0], *running.addresses.last().expect("a listener"));
         let health = running.health.expect("the probes' listener");
         Self { tls, plain, health, ca, dir, running }
+    }
+
+    /// Writes another configuration, as [`Gateway::with`] does, and has it read as SIGHUP does.
+    pub(crate) fn reload(&self, upstream: &Upstream, settings: &str) {
+        let path = self.dir.path().join("gatewarden.toml");
+        std::fs::write(&path, configuration(self.dir.path(), upstream, settings)).expect("a file");
+        reload(&self.running, path);
     }
 
     /// A new TLS connection for HTTP/1.1.
@@ -160,11 +166,7 @@ impl Gateway {
     /// A fresh pair of a user.
     pub(crate) async fn login(&self, user: &User) -> Pair {
         let body = serde_json::json!({ "username": user.name, "password": user.password });
-        let answer = self.post_login(&body.to_string()).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let answer: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
-        let text = |name: &str| answer[name].as_str().expect("a text").to_owned();
-        Pair { key: text("key"), token: text("token") }
+        Pair::of(&self.post_login(&body.to_string()).await)
     }
 
     /// The live sessions, for what no client can ask for.
@@ -208,6 +210,18 @@ health.listen = "127.0.0.1:0"
 log = { level = "error", access = "none", audit = "DIR/audit.log" }
 "#;
 
+/// The usual settings and those, for a gateway with that directory.
+fn configuration(dir: &Path, upstream: &Upstream, settings: &str) -> String {
+    let fill = |text: &str| -> toml::Table {
+        let text = text.replace("DIR", &dir.display().to_string());
+        let text = text.replace("UPSTREAM", &upstream.url());
+        text.parse().expect("TOML")
+    };
+    let mut config = fill(USUAL);
+    merge(&mut config, fill(settings));
+    toml::to_string(&config).expect("TOML")
+}
+
 fn merge(into: &mut toml::Table, from: toml::Table) {
     for (key, value) in from {
         match (into.get_mut(&key), value) {
@@ -235,9 +249,14 @@ fn write_files(dir: &Path) -> String {
 }
 
 fn users() -> String {
+    users_file(&[USER, ADMIN, ROOT])
+}
+
+/// The text of a users file.
+pub(crate) fn users_file(users: &[User]) -> String {
     let mut text = String::new();
-    for User { name, password, role, attributes } in [USER, ADMIN, ROOT] {
-        let hash = if role == "admin" { argon2id(password) } else { a1(name, password) };
+    for User { name, password, role, attributes } in users {
+        let hash = if *role == "admin" { argon2id(password) } else { a1(name, password) };
         writeln!(text, "[[users]]\nname = \"{name}\"\npassword = \"{hash}\"\nrole = \"{role}\"\n{attributes}")
             .expect("a text");
     }

@@ -14,10 +14,10 @@ use std::future::Future;
 use std::time::Duration;
 
 pub(crate) use client::{Answer, Connection, Pair};
-pub(crate) use gateway::{ADMIN, Gateway, Prepared, ROOT, SECRET, USER, User};
+pub(crate) use gateway::{ADMIN, Gateway, Prepared, ROOT, SECRET, USER, User, users_file};
 pub(crate) use h2::{H2, body, body_by_hand, whole};
 pub(crate) use message::{Fields, chunked};
-pub(crate) use process::Process;
+pub(crate) use process::{Process, command};
 pub(crate) use upstream::{Exchange, Recorded, Reply, Upstream};
 pub(crate) use websocket::{Frame, WebSocket, upgrade};
 

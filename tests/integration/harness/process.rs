@@ -1,9 +1,9 @@
 //! `gatewarden serve` as a process of its own: signals, its log, its exit code.
 
 use std::net::SocketAddr;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
 use super::{Prepared, within};
@@ -61,4 +61,13 @@ impl Process {
     pub(crate) async fn ended(&mut self) -> Option<i32> {
         within("the end of the process", self.child.wait()).await.expect("a status").code()
     }
+}
+
+/// Runs another command to its end, with that on standard input.
+pub(crate) async fn command(arguments: &[&str], input: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gatewarden"));
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().expect("the program");
+    let _it_may_not_read = child.stdin.take().expect("a pipe").write_all(input.as_bytes()).await;
+    within("the end of a command", child.wait_with_output()).await.expect("its output")
 }

@@ -1,7 +1,7 @@
 //! How the program is put together: the one file to change when that changes.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gatewarden::server::Server;
 
@@ -19,4 +19,9 @@ pub(super) fn run(path: &Path) -> Running {
     let bound = server.bind().expect("free ports");
     let (addresses, health) = (bound.addresses(), bound.health_address());
     Running { addresses, health, server: bound.start().expect("threads") }
+}
+
+/// Has the configuration read again, as `serve` does at SIGHUP.
+pub(super) fn reload(running: &Running, path: PathBuf) {
+    running.server.reload(Box::new(move || gatewarden::config::survey(&path, std::iter::empty())));
 }
