@@ -170,6 +170,7 @@ impl Drop for Record {
         let line = Line {
             peer: self.client.address,
             user,
+            client: self.peer.client.as_deref(),
             method: self.method.as_str(),
             path: self.uri.path(),
             query: query.as_deref(),

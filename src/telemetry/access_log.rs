@@ -27,6 +27,9 @@ pub struct Line<'a> {
     pub peer: IpAddr,
     /// Canonical name, if a session or a login names one.
     pub user: Option<&'a str>,
+    /// The client's name by its certificate; only where it showed one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<&'a str>,
     /// As sent.
     pub method: &'a str,
     /// As sent, without the query.
@@ -220,11 +223,12 @@ fn write_text(buffer: &mut Vec<u8>, line: &Line<'_>, time: &dyn std::fmt::Displa
     let (user, route) = (or_dash(line.user), or_dash(line.route));
     let (server, refusal) = (or_dash(line.server), or_dash(line.refusal));
     let (path, request_id) = (escaped(line.path), escaped(line.request_id));
+    let client = line.client.map(|client| format!(" client={}", escaped(client))).unwrap_or_default();
     let query = line.query.map(|query| format!("?{}", escaped(query))).unwrap_or_default();
     writeln!(
         buffer,
         "{time} {peer} {user} {method} {path}{query} {protocol} {status} in={received} out={sent} us={micros} \
-         up={upstream_micros} route={route} server={server} refusal={refusal} id={request_id}"
+         up={upstream_micros} route={route} server={server} refusal={refusal} id={request_id}{client}"
     )
 }
 
@@ -238,6 +242,7 @@ mod tests {
         Line {
             peer: IpAddr::from([127, 0, 0, 1]),
             user: Some("100@mydomain.com"),
+            client: None,
             method: "GET",
             path,
             query: None,

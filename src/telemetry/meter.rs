@@ -74,6 +74,7 @@ mod tests {
     fn line(method: &'static str, status: u16, micros: u64) -> Line<'static> {
         Line {
             peer: IpAddr::from([127, 0, 0, 1]),
+            client: None,
             user: None,
             method,
             path: "/x",

@@ -95,6 +95,21 @@ async fn the_upstream_is_told_the_clients_name_and_never_a_forged_one() {
 }
 
 #[tokio::test]
+async fn an_access_line_names_the_client_that_a_certificate_names() {
+    let authority = Authority::new("clients");
+    let upstream = Upstream::start().await;
+    let settings = format!(
+        "{ROUTES}\ntls.client_ca = 'DIR/clients.pem'\ntls.client_auth = 'optional'\nlog = {{ access = 'DIR/access.log' }}"
+    );
+    let gateway = Gateway::with_files(&upstream, &settings, &[("clients.pem", &authority.pem())]).await;
+    get(&gateway, &authority.client("other.internal"), "/billing", "").await.is_refusal(403, "Forbidden");
+    let told = r#""client":"other.internal""#;
+    eventually("an access line", || async { gateway.access_log().contains(told) }).await;
+    assert!(gateway.access_log().contains(r#""refusal":"wrong_client""#));
+    upstream.saw_nothing();
+}
+
+#[tokio::test]
 async fn a_resumed_session_keeps_its_name_until_the_authority_changes() {
     for (version, by_id) in [(&TLS12, false), (&TLS12, true), (&TLS13, false)] {
         let (old, new) = (Authority::new("old"), Authority::new("new"));
