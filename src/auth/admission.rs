@@ -30,7 +30,7 @@ impl Admission {
     pub async fn over(&self) -> Rejected {
         let Some(session) = &self.session else { return std::future::pending().await };
         tokio::select! {
-            () = session.ended().cancelled() => Rejected::Unknown,
+            () = session.over.wait() => Rejected::Unknown,
             () = expired(session, self.idle_timeout) => Rejected::Expired,
         }
     }

@@ -7,6 +7,7 @@ mod ended;
 mod expiry;
 mod held;
 mod key;
+mod over;
 mod ring;
 mod session;
 mod sessions;

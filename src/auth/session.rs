@@ -1,14 +1,14 @@
 //! The live record of a session. Knows who and until when, not where it is kept.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tokio_util::sync::CancellationToken;
 
 use super::key::SessionKey;
+use super::over::Over;
 use super::ring::SecretId;
 use super::token::TokenDigest;
 use crate::clock::BootTime;
@@ -39,8 +39,7 @@ pub struct Session {
     last_used: AtomicU32,
     /// The second under which the session stands in the expiry: written only while it doesn't, under that shard's lock.
     pub(super) due: AtomicU32,
-    /// Made by the first who watches the session, or by its end, whichever comes first: there is no moment between them.
-    ended: OnceLock<CancellationToken>,
+    pub(super) over: Over,
 }
 
 /// Who a session belongs to, as the directory said at login.
@@ -78,7 +77,7 @@ impl Session {
             expires_millis: start.expires_millis,
             last_used: AtomicU32::new(ticks(start.issued)),
             due: AtomicU32::new(0),
-            ended: OnceLock::new(),
+            over: Over::default(),
         }
     }
 
@@ -127,14 +126,10 @@ impl Session {
         idle_timeout.map_or(self.expires, |timeout| self.expires.min(idle(timeout)))
     }
 
-    /// Cancelled when the session is taken out of everywhere. Asking for it makes it: see [`super::Admission::over`].
-    pub(super) fn ended(&self) -> &CancellationToken {
-        self.ended.get_or_init(CancellationToken::new)
-    }
-
+    /// Whether anybody waits for the end.
     #[cfg(test)]
-    pub(crate) fn was_watched(&self) -> bool {
-        self.ended.get().is_some()
+    pub(crate) fn is_watched(&self) -> bool {
+        self.over.is_awaited()
     }
 
     /// Moves the last use forward. Racing requests may lose one of two equal moves, which is no loss.

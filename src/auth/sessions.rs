@@ -238,7 +238,7 @@ impl Sessions {
         self.users.remove_if_mut(session.user(), |_, held| held.remove(&session.key));
         self.expiry.remove(session);
         self.count.fetch_sub(1, Relaxed);
-        session.ended().cancel();
+        session.over.tell();
         self.ends.note(session, why);
         true
     }

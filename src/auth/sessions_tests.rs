@@ -414,7 +414,7 @@ async fn nobody_who_is_not_asked_for_is_registered() {
     let fixture = Fixture::new(&config());
     let issued = fixture.sessions.issue(principal("a"), &fixture.ring, Now::read()).unwrap();
     (0..100).for_each(|_| drop(admitted(&fixture, &issued)));
-    assert!(!issued.session.was_watched());
+    assert!(!issued.session.is_watched());
 }
 
 #[test]

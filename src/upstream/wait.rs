@@ -89,17 +89,26 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_done_soon_is_never_watched() {
         let (_sessions, session, admission) = admitted();
-        let work = sleep(Duration::from_millis(49));
+        let work = async {
+            for _ in 0..49 {
+                assert!(!session.is_watched());
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
         assert_eq!(wait(work, late(Duration::from_secs(1)), &admission).await, Ok(()));
-        assert!(!session.was_watched());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_takes_longer_ends_with_its_session_or_its_deadline() {
         let (sessions, session, admission) = admitted();
         let work = || std::future::pending::<()>();
-        assert_eq!(wait(work(), late(Duration::from_secs(1)), &admission).await, Err(Cut::Late));
-        assert!(session.was_watched());
+        let watching = async {
+            sleep(Duration::from_millis(999)).await;
+            session.is_watched()
+        };
+        let waiting = wait(work(), late(Duration::from_secs(1)), &admission);
+        assert_eq!(tokio::join!(waiting, watching), (Err(Cut::Late), true));
+        assert!(!session.is_watched(), "and no longer");
         sessions.revoke_user("a");
         let began = Instant::now();
         let cut = wait(work(), late(Duration::from_secs(1)), &admission).await;
