@@ -158,7 +158,7 @@ impl fmt::Display for Ended {
             Self::Overdue(Overdue::Head) => f.write_str("the head of a request took too long"),
             Self::Overdue(Overdue::Idle) => f.write_str("it idled too long"),
             Self::Overdue(Overdue::NotReading) => f.write_str("the client stopped reading"),
-            Self::TermOver => f.write_str("the session of an answer under way ended"),
+            Self::TermOver => f.write_str("the answer under way may be given no longer"),
         }
     }
 }

@@ -10,7 +10,8 @@ use crate::harness::{Exchange, Gateway, Pair, USER, Upstream, eventually, upgrad
 
 #[tokio::test]
 async fn extended_connect_carries_frames_both_ways_and_is_a_get_to_the_upstream() {
-    let (upstream, gateway, pair) = setup(Upstream::start().await, "").await;
+    let only_get = "routes = [{ path = '/', upstream = 'main', methods = ['GET'] }]";
+    let (upstream, gateway, pair) = setup(Upstream::start().await, only_get).await;
     let client = Client::connect(&gateway).await;
     let mut socket = client.open(&pair, &[("origin", "https://a.example"), ("sec-websocket-protocol", "chat")]).await;
     for text in ["hello", "over h2"] {

@@ -104,6 +104,9 @@ async fn where_no_answer_has_begun_the_client_gets_401() {
         exchange.cancelled().await;
     }
     drop(sender);
+    poll.send(get(&gateway.login(&USER).await)).await;
+    upstream.exchange().await.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext").await;
+    assert_eq!(poll.answer().await.text(), "next", "the connection goes on");
 }
 
 #[tokio::test]
