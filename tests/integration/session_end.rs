@@ -9,8 +9,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use crate::harness::{
-    ADMIN, Connection, Exchange, Gateway, H2, Pair, USER, Upstream, body, body_by_hand, chunked, eventually, upgrade,
-    within,
+    ADMIN, Connection, Exchange, Gateway, H2, Pair, ROOT, USER, Upstream, body, body_by_hand, chunked, eventually,
+    upgrade, users_file, within,
 };
 
 /// 100 ms by design; the rest is for a busy machine.
@@ -243,6 +243,26 @@ async fn a_removed_user_a_removed_secret_and_a_newer_login_over_the_cap_end_it_t
     assert_eq!(rest(&mut signed.0).await, CLOSED);
     assert_eq!(rest(&mut spared.0).await, b"");
     for exchange in [&mut removed.1, &mut pushed_out.1, &mut signed.1, &mut spared.1] {
+        exchange.cancelled().await;
+    }
+}
+
+#[tokio::test]
+async fn a_user_that_is_cut_from_the_file_and_a_secret_that_a_reload_drops_end_what_is_open() {
+    let (upstream, gateway, pair) = setup("").await;
+    let root = gateway.login(&ROOT).await;
+    let mut cut = tunnel(&gateway, &upstream, &pair).await;
+    let mut signed = answer(&gateway, &upstream, &root, EVENTS).await;
+    let (new, users) = (gateway.dir.path().join("new.toml"), gateway.dir.path().join("users.toml"));
+    std::fs::write(&new, users_file(&[ADMIN, ROOT])).unwrap();
+    std::fs::rename(new, users).unwrap();
+    assert_eq!(rest(&mut cut.0).await, CLOSED);
+    signed.1.send(chunked(b"still")).await;
+    assert_eq!(signed.0.chunk().await, b"still");
+    std::fs::write(gateway.dir.path().join("new.key"), [7; 48]).unwrap();
+    gateway.reload(&upstream, "tokens.secret_files = ['DIR/new.key']");
+    assert_eq!(rest(&mut signed.0).await, b"");
+    for exchange in [&mut cut.1, &mut signed.1] {
         exchange.cancelled().await;
     }
 }
