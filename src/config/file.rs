@@ -221,8 +221,6 @@ mod tests {
             "[sessions.redis]\nurl = \"redis://:secret@a\"",
             "[login]\nwhoami = \"/w\"",
             "[[directories]]\nkind = \"ldap\"",
-            "[upstreams.b]\nservers = [\"http://b\"]\nbalance = \"session\"",
-            "[upstreams.b]\nservers = [\"http://b\"]\nrequests_per_server = 4",
             "[upstreams.b]\nservers = [\"http://b\"]\nhealth = { path = \"/h\" }",
             "[[listeners]]\ntls = false\nproxy_protocol = true",
         ];
@@ -238,7 +236,6 @@ mod tests {
     fn what_is_off_by_default_may_be_said() {
         good(
             "[tls]\nclient_auth = \"none\"\nhsts = \"0s\"\n[limits]\nconnections_per_peer = \"none\"\n[sessions]\nstore = \"memory\"\n\
-             [upstreams.b]\nservers = [\"http://b\"]\nbalance = \"least\"\nrequests_per_server = \"none\"\n\
              [[listeners]]\ntls = true\nproxy_protocol = false\nredirect = false\n",
         );
     }

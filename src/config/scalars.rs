@@ -80,6 +80,16 @@ impl Section<'_> {
         NonZeroUsize::new(self.number_or(key, default, 1..=greatest)).unwrap_or(NonZeroUsize::MIN)
     }
 
+    /// A whole number from 1 to a greatest; the word `none`, which is also the default, is no bound.
+    pub(super) fn optional_count(&mut self, key: &'static str, greatest: usize) -> Option<NonZeroUsize> {
+        let node = self.take(key)?;
+        if node.text() == Ok("none") {
+            return None;
+        }
+        let number = node.integer().and_then(|number| within(number, &(1..=greatest)));
+        NonZeroUsize::new(self.checked(key, &node.place, number)?)
+    }
+
     /// A whole number of threads, or the word `auto`, which is also the default.
     pub(super) fn threads_or(&mut self, key: &'static str, auto: NonZeroUsize) -> NonZeroUsize {
         let Some(node) = self.take(key) else { return auto };

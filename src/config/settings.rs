@@ -267,6 +267,10 @@ pub struct Upstream {
     pub servers: Vec<Located<ServerAddress>>,
     /// What the `Host` header says.
     pub host: HostPolicy,
+    /// Which server gets a request.
+    pub balance: Balance,
+    /// Requests that a server may have at once; absent: no bound.
+    pub requests_per_server: Option<NonZeroUsize>,
     /// To an open connection.
     pub connect_timeout: Duration,
     /// From the request to the first byte of the answer.
@@ -327,6 +331,15 @@ pub enum Host {
     Address(IpAddr),
     /// A DNS name.
     Name(String),
+}
+
+/// Which server of an upstream gets a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// The one with the fewest requests under way.
+    Least,
+    /// The same for all requests of a session, while it can be reached and has room.
+    Session,
 }
 
 /// What the `Host` header says to an upstream.

@@ -10,7 +10,7 @@ use super::findings::Wrong;
 use super::network::server;
 use super::problem::Located;
 use super::section::Section;
-use super::settings::{HostPolicy, ServerAddress, Upstream, UpstreamTls};
+use super::settings::{Balance, HostPolicy, ServerAddress, Upstream, UpstreamTls};
 use super::value::{duration, positive_duration, quoted};
 
 /// `[upstreams.NAME]`, each.
@@ -34,8 +34,6 @@ fn is_name(name: &str) -> bool {
 }
 
 fn upstream(section: &mut Section<'_>) -> Upstream {
-    section.unsupported_choice("balance", &["least", "session"]);
-    section.unsupported_but("requests_per_server", "none");
     section.unsupported("health");
     let servers = section.list("servers", server).unwrap_or_else(|| {
         section.missing("servers", "name at least one: servers = [\"http://127.0.0.1:10023\"]");
@@ -49,6 +47,12 @@ fn upstream(section: &mut Section<'_>) -> Upstream {
             HostPolicy::Preserve,
             &[("preserve", HostPolicy::Preserve), ("server", HostPolicy::Server)],
         ),
+        balance: section.choice_or(
+            "balance",
+            Balance::Least,
+            &[("least", Balance::Least), ("session", Balance::Session)],
+        ),
+        requests_per_server: section.optional_count("requests_per_server", 1_000_000),
         connect_timeout: section.parsed_or("connect_timeout", Duration::from_secs(2), positive_duration),
         response_timeout: section.parsed_or("response_timeout", Duration::from_secs(600), positive_duration),
         idle_timeout: section.parsed_or("idle_timeout", Duration::from_secs(4), duration),
@@ -124,6 +128,25 @@ mod tests {
             idle.len() == 1 && idle[0].starts_with("upstreams.b.tls: means nothing: no server is https"),
             "{idle:?}"
         );
+    }
+
+    #[test]
+    fn requests_are_balanced_by_load_or_session_and_may_be_bounded() {
+        let api = &good("").upstreams["api"];
+        assert_eq!((api.balance, api.requests_per_server), (Balance::Least, None));
+        let config = good("[upstreams.b]\nservers = [\"http://b\"]\nbalance = \"session\"\nrequests_per_server = 8\n");
+        let b = &config.upstreams["b"];
+        assert_eq!((b.balance, b.requests_per_server.map(|most| most.get())), (Balance::Session, Some(8)));
+        good("[upstreams.b]\nservers = [\"http://b\"]\nrequests_per_server = \"none\"\n");
+        for wrong in [
+            "balance = \"round\"",
+            "requests_per_server = 0",
+            "requests_per_server = \"8\"",
+            "requests_per_server = -1",
+        ] {
+            let problems = bad(&format!("[upstreams.b]\nservers = [\"http://b\"]\n{wrong}\n"));
+            assert!(problems.len() == 1 && problems[0].starts_with("upstreams.b."), "{wrong}: {problems:?}");
+        }
     }
 
     #[test]

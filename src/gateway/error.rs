@@ -12,7 +12,7 @@ use crate::directory::Refused;
 use crate::telemetry::audit::Stuck;
 use crate::upstream::{BodyFault, Fault};
 
-/// Seconds a client is asked to wait before it tries a login again.
+/// Seconds a client is asked to wait before it tries again.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
 /// Why the gateway answers a request itself, and not kindly.
@@ -64,6 +64,8 @@ pub(crate) enum Refusal {
     AuditStuck,
     /// More failed logins than are allowed, known before a password was looked at.
     Throttled(Throttled),
+    /// Every server has as many requests as it may have.
+    UpstreamBusy,
     /// No server could be reached.
     Unreachable,
     /// A server answered nothing, or nothing that is HTTP.
@@ -92,7 +94,9 @@ impl Refusal {
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::LoginBusy | Self::SessionsFull | Self::AuditStuck => StatusCode::SERVICE_UNAVAILABLE,
+            Self::LoginBusy | Self::SessionsFull | Self::AuditStuck | Self::UpstreamBusy => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Unreachable | Self::BrokenAnswer | Self::BadSwitch => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -121,6 +125,7 @@ impl Refusal {
             Self::SessionsFull => "Too many sessions",
             Self::AuditStuck => "Logins cannot be recorded",
             Self::Throttled(_) => "Too many failed logins",
+            Self::UpstreamBusy => "The API has too many requests at once",
             Self::Unreachable => "The API cannot be reached",
             Self::BrokenAnswer => "The API gave no answer",
             Self::BadSwitch => "The API switched protocols wrongly",
@@ -154,6 +159,7 @@ impl Refusal {
             Self::SessionsFull => "sessions_full",
             Self::AuditStuck => "audit_stuck",
             Self::Throttled(_) => "throttled",
+            Self::UpstreamBusy => "upstream_busy",
             Self::Unreachable => "unreachable",
             Self::BrokenAnswer => "broken_answer",
             Self::BadSwitch => "bad_switch",
@@ -256,6 +262,7 @@ impl From<BodyFault> for Refusal {
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         match fault {
+            Fault::Busy => Self::UpstreamBusy,
             Fault::Unreachable => Self::Unreachable,
             Fault::BrokenAnswer => Self::BrokenAnswer,
             Fault::ConnectTimeout | Fault::ResponseTimeout => Self::UpstreamTimeout,

@@ -71,7 +71,7 @@ impl Gateway {
         let help = "Requests given to a server, second attempts included.";
         family(Kind::Counter, "gatewarden_upstream_requests", help, |server| server.given());
         let help = "Requests that a server has not finished.";
-        family(Kind::Gauge, "gatewarden_upstream_requests_in_flight", help, |server| server.outstanding());
+        family(Kind::Gauge, "gatewarden_upstream_requests_in_flight", help, |server| server.outstanding() as u64);
         let help = "Times that a server refused and was left alone for a while.";
         family(Kind::Counter, "gatewarden_upstream_ejections", help, |server| server.ejections());
     }

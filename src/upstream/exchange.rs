@@ -1,5 +1,6 @@
 //! Sends one admitted request to a server of an upstream, and tries again exactly where that is safe.
 
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,16 +10,20 @@ use hyper::body::Incoming;
 
 use super::Upstream;
 use super::body::{BodyFault, RequestBody};
+use super::choice::Choice;
 use super::connect::Connection;
 use super::pool::{Lease, Pools};
-use super::server::{Server, least};
+use super::server::{Occupied, Server};
 use super::wait::{Cut, late, still, wait};
 use crate::auth::{Admission, Rejected};
 use crate::clock::BootTime;
+use crate::config::Balance;
 
 /// Why no answer came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
+    /// Every server has as many requests as it may have.
+    Busy,
     /// No connection could be opened.
     Unreachable,
     /// Opening a connection took longer than `connect_timeout`.
@@ -82,13 +87,11 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     async fn run(self, mut request: Request<RequestBody>) -> Result<Answered, Failed> {
-        let now = BootTime::now();
-        let Some(first) = least(&self.upstream.servers, None, self.upstream.next_start(), now) else {
-            return Err(Failed { fault: Fault::Unreachable, server: None });
-        };
-        let idle = self.pools.take(first, now);
+        let choice = self.choice();
+        let (first, occupied) = choice.take(None).ok_or(BUSY)?;
+        let idle = self.pools.take(first, choice.now);
         let spare = idle.as_ref().and_then(|_| spare(&request));
-        let attempt = match self.lease(first, idle).await {
+        let attempt = match self.lease(occupied, idle).await {
             Ok(lease) => self.attempt(lease, request).await,
             Err(fault @ Fault::SessionOver(_)) => Attempt::Failed(fault),
             Err(_logged) => Attempt::NotSent(Box::new(request)),
@@ -100,14 +103,18 @@ impl Exchange<'_> {
             Attempt::ClosedSilently => return Err(failed(Fault::BrokenAnswer, first)),
             Attempt::Failed(fault) => return Err(failed(fault, first)),
         };
-        self.run_again(first, request).await
+        let choice = Choice { now: BootTime::now(), ..choice };
+        let second = choice.take(Some(first)).ok_or(BUSY)?;
+        self.run_again(second, request).await
     }
 
     /// The second and last attempt: over a new connection, to another server if there is one.
-    async fn run_again(self, avoid: &Arc<Server>, request: Request<RequestBody>) -> Result<Answered, Failed> {
-        let Upstream { servers, .. } = self.upstream;
-        let server = least(servers, Some(avoid), self.upstream.next_start(), BootTime::now()).unwrap_or(avoid);
-        let lease = self.lease(server, None).await.map_err(|fault| failed(fault, server))?;
+    async fn run_again(
+        self,
+        (server, occupied): (&Arc<Server>, Occupied),
+        request: Request<RequestBody>,
+    ) -> Result<Answered, Failed> {
+        let lease = self.lease(occupied, None).await.map_err(|fault| failed(fault, server))?;
         match self.attempt(lease, request).await {
             Attempt::Answered(answered) => Ok(*answered),
             Attempt::Failed(fault) => Err(failed(fault, server)),
@@ -115,14 +122,25 @@ impl Exchange<'_> {
         }
     }
 
-    async fn lease(self, server: &Arc<Server>, idle: Option<Connection>) -> Result<Lease, Fault> {
-        let occupied = server.occupy();
+    fn choice(&self) -> Choice<'_> {
+        let policy = &self.upstream.policy;
+        let session = self.admission.session().filter(|_| policy.balance == Balance::Session);
+        Choice {
+            servers: &self.upstream.servers,
+            most: policy.requests_per_server.map_or(usize::MAX, NonZeroUsize::get),
+            session: session.map(|session| session.id().number()),
+            start: self.upstream.next_start(),
+            now: BootTime::now(),
+        }
+    }
+
+    async fn lease(self, server: Occupied, idle: Option<Connection>) -> Result<Lease, Fault> {
         let connection = match idle {
             Some(connection) => connection,
-            None => self.connect(server).await?,
+            None => self.connect(&server.0).await?,
         };
         let idle_timeout = self.upstream.policy.idle_timeout;
-        Ok(Lease { connection, server: occupied, idle_timeout, pools: self.pools.clone() })
+        Ok(Lease { connection, server, idle_timeout, pools: self.pools.clone() })
     }
 
     async fn connect(self, server: &Server) -> Result<Connection, Fault> {
@@ -185,6 +203,8 @@ fn spare(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     *spare.headers_mut() = request.headers().clone();
     Some(spare)
 }
+
+const BUSY: Failed = Failed { fault: Fault::Busy, server: None };
 
 fn failed(fault: Fault, server: &Arc<Server>) -> Failed {
     Failed { fault, server: Some(server.clone()) }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+mod choice;
 mod connect;
 mod exchange;
 pub mod headers;

@@ -30,6 +30,8 @@ pub struct Server {
     pub(crate) label: Arc<str>,
     /// For upstreams with `host = "server"`.
     pub(crate) host_header: HeaderValue,
+    /// Of its label; what draws sessions to it.
+    pub(super) affinity: u64,
     outstanding: AtomicUsize,
     /// Requests it was ever given; beside what changes with each of them anyway.
     given: AtomicU64,
@@ -46,6 +48,7 @@ impl Server {
         Self {
             id,
             host_header: HeaderValue::from_str(&host_header).unwrap_or(LOCALHOST),
+            affinity: fnv1a(label.as_bytes()),
             label: label.into(),
             address,
             tls,
@@ -78,16 +81,17 @@ impl Server {
         }
     }
 
-    /// Counts an exchange for as long as the value lives.
-    pub(crate) fn occupy(self: &Arc<Self>) -> Occupied {
-        self.outstanding.fetch_add(1, Relaxed);
+    /// Counts an exchange for as long as the value lives, unless the server has as many as `most`.
+    pub(super) fn occupy(self: &Arc<Self>, most: usize) -> Option<Occupied> {
+        let one_more = |outstanding| (outstanding < most).then_some(outstanding + 1);
+        self.outstanding.fetch_update(Relaxed, Relaxed, one_more).ok()?;
         self.given.fetch_add(1, Relaxed);
-        Occupied(self.clone())
+        Some(Occupied(self.clone()))
     }
 
     /// Requests that it has not finished.
-    pub(crate) fn outstanding(&self) -> u64 {
-        self.outstanding.load(Relaxed) as u64
+    pub(crate) fn outstanding(&self) -> usize {
+        self.outstanding.load(Relaxed)
     }
 
     /// Requests that it was ever given.
@@ -100,9 +104,21 @@ impl Server {
         self.ejections.load(Relaxed)
     }
 
-    fn is_ejected(&self, now: BootTime) -> bool {
-        self.ejected_until.load(Relaxed) > now.as_millis()
+    /// Whether it refused lately.
+    pub(super) fn is_ejected(&self, now: BootTime) -> bool {
+        self.back_at() > now.as_millis()
     }
+
+    /// Until when it is left alone, in milliseconds of boot time.
+    pub(super) fn back_at(&self) -> u64 {
+        self.ejected_until.load(Relaxed)
+    }
+}
+
+/// FNV-1a: the same in every process, so that gateways agree.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 /// What a server is called in logs, and in `Host`.
@@ -131,33 +147,9 @@ impl Drop for Occupied {
     }
 }
 
-/// The server with the fewest outstanding exchanges, `start` breaking ties; when all are ejected, the one that is back first.
-/// `avoid` is taken only when there is no other.
-pub(crate) fn least<'a>(
-    servers: &'a [Arc<Server>],
-    avoid: Option<&Arc<Server>>,
-    start: usize,
-    now: BootTime,
-) -> Option<&'a Arc<Server>> {
-    let rotated = || servers.iter().cycle().skip(start % servers.len().max(1)).take(servers.len());
-    let allowed = |server: &&Arc<Server>| avoid.is_none_or(|avoided| !Arc::ptr_eq(avoided, server));
-    let idlest = rotated()
-        .filter(allowed)
-        .filter(|server| !server.is_ejected(now))
-        .min_by_key(|server| server.outstanding.load(Relaxed));
-    idlest
-        .or_else(|| rotated().filter(allowed).min_by_key(|server| server.ejected_until.load(Relaxed)))
-        .or_else(|| rotated().next())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn servers(count: usize) -> Vec<Arc<Server>> {
-        let address = |port| ServerAddress::Tcp { tls: false, host: Host::Name("a".into()), port };
-        (0..count).map(|id| Arc::new(Server::new(id, address(80 + id as u16), None))).collect()
-    }
 
     #[test]
     fn a_server_is_called_by_its_host_or_its_path() {
@@ -174,38 +166,15 @@ mod tests {
     const NOW: BootTime = BootTime::from_millis(10_000);
 
     #[test]
-    fn the_least_busy_server_is_chosen_and_ties_rotate() {
-        let servers = servers(3);
-        let _busy = servers[0].occupy();
-        assert_eq!(least(&servers, None, 0, NOW).unwrap().id, 1);
-        assert_eq!(least(&servers, None, 2, NOW).unwrap().id, 2);
-    }
-
-    #[test]
     fn a_server_that_refused_is_left_alone_for_a_growing_while() {
-        let servers = servers(2);
-        servers[0].refused(NOW);
-        assert_eq!(least(&servers, None, 0, NOW).unwrap().id, 1);
-        assert_eq!(least(&servers, None, 0, NOW + Duration::from_secs(1)).unwrap().id, 0);
-        servers[0].refused(NOW);
-        assert!(servers[0].is_ejected(NOW + Duration::from_millis(1_999)));
-        servers[0].accepted();
-        assert!(!servers[0].is_ejected(NOW));
-    }
-
-    #[test]
-    fn when_all_are_ejected_the_one_back_first_is_tried() {
-        let servers = servers(2);
-        servers[1].refused(NOW);
-        servers[0].refused(NOW + Duration::from_millis(1));
-        assert_eq!(least(&servers, None, 0, NOW).unwrap().id, 1);
-        assert_eq!(least(&servers, Some(&servers[1]), 0, NOW).unwrap().id, 0);
-    }
-
-    #[test]
-    fn the_only_server_is_tried_again() {
-        let servers = servers(1);
-        assert_eq!(least(&servers, Some(&servers[0]), 0, NOW).unwrap().id, 0);
-        assert!(least(&[], None, 0, NOW).is_none());
+        let server = Server::new(0, ServerAddress::Unix("/run/a".into()), None);
+        server.refused(NOW);
+        assert!(
+            server.is_ejected(NOW + Duration::from_millis(999)) && !server.is_ejected(NOW + Duration::from_secs(1))
+        );
+        server.refused(NOW);
+        assert!(server.is_ejected(NOW + Duration::from_millis(1_999)));
+        server.accepted();
+        assert!(!server.is_ejected(NOW));
     }
 }
