@@ -59,6 +59,16 @@ pub enum Access<'a> {
     Public,
 }
 
+impl Access<'_> {
+    /// Whether somebody of that role may pass.
+    pub fn takes(&self, role: &Role) -> bool {
+        match self {
+            Self::Session { roles } => roles.is_empty() || roles.contains(role),
+            Self::Public => true,
+        }
+    }
+}
+
 /// X-Key and X-Access-Token as sent, unverified.
 #[derive(Clone, Copy)]
 pub struct Presented<'a> {
@@ -99,10 +109,12 @@ pub fn admit(
     presented: Option<Presented<'_>>,
     now: BootTime,
 ) -> Result<Admission, Denied> {
-    let Access::Session { roles } = access else { return Ok(Admission { session: None, idle_timeout: None }) };
+    if matches!(access, Access::Public) {
+        return Ok(Admission { session: None, idle_timeout: None });
+    }
     let presented = presented.ok_or(Denied::Missing)?;
     let session = sessions.authenticate(&presented.key, presented.token, now).map_err(Denied::Rejected)?;
-    if !roles.is_empty() && !roles.contains(session.role()) {
+    if !access.takes(session.role()) {
         return Err(Denied::Forbidden(session));
     }
     Ok(Admission { session: Some(session), idle_timeout: sessions.idle_timeout() })

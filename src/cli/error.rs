@@ -6,11 +6,16 @@ use std::path::Path;
 
 use crate::config::Problems;
 
+/// What was asked can't be understood (sysexits: `EX_USAGE`).
+pub(super) const USAGE: u8 = 64;
+
 /// What went wrong, for the person at the terminal. Never holds a secret.
 #[derive(Debug)]
 pub enum CliError {
-    /// The configuration can't be used; exit code 64 (sysexits: EX_USAGE).
+    /// The configuration can't be used; exit code 64.
     Configuration(Problems),
+    /// An argument that can't be used; exit code 64 too.
+    Usage(String),
     /// Anything else, said in a sentence; exit code 1.
     Failed(String),
 }
@@ -27,7 +32,7 @@ impl CliError {
 
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Configuration(_) => 64,
+            Self::Configuration(_) | Self::Usage(_) => USAGE,
             Self::Failed(_) => 1,
         }
     }
@@ -52,7 +57,7 @@ impl fmt::Display for CliError {
                 1 => write!(f, "{problems}gatewarden: 1 problem"),
                 count => write!(f, "{problems}gatewarden: {count} problems"),
             },
-            Self::Failed(what) => write!(f, "gatewarden: {what}"),
+            Self::Usage(what) | Self::Failed(what) => write!(f, "gatewarden: {what}"),
         }
     }
 }

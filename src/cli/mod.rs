@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod echo;
 mod error;
+mod explain;
 mod files;
 pub mod secret;
 mod serve;
@@ -46,6 +47,9 @@ enum Command {
     Serve(ConfigFile),
     /// Validate a configuration and every file it names, without opening a socket
     Check(ConfigFile),
+    /// Say which rule decides about a request and what it does: refused and why, forwarded where and as what
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::Explain),
     /// Show the main job on this machine: throwaway certificate, demo users, a built-in API that echoes, lines to paste
     Demo {
         /// Port on 127.0.0.1; another one is taken if it is busy
@@ -78,7 +82,15 @@ struct ConfigFile {
 
 /// Runs the command that the process was called with.
 pub fn run() -> ExitCode {
-    match dispatch(Cli::parse().command) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(unclear) => {
+            let _nobody_listens = unclear.print();
+            // What clap prints on standard output is help that was asked for.
+            return if unclear.use_stderr() { ExitCode::from(error::USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match dispatch(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say_error(&error);
@@ -91,13 +103,15 @@ fn dispatch(command: Command) -> Result<(), CliError> {
     match command {
         Command::Serve(file) => serve::run(&file.config),
         Command::Check(file) => check::run(&file.config),
+        Command::Explain(asked) => explain::run(&asked),
         Command::Demo { port } => demo::run(port),
         Command::User(command) => user::run(&command),
         Command::Secret(command) => secret::run(&command),
         Command::Cert(command) => cert::run(&command),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "gatewarden", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "gatewarden", &mut script);
+            print(&script)
         }
     }
 }
@@ -124,9 +138,18 @@ fn say_error(error: &CliError) {
     let _nobody_listens = writeln!(std::io::stderr(), "{error}");
 }
 
-/// Prints a command's answer.
+/// Prints a command's answer as a line.
 fn say(text: impl fmt::Display) -> Result<(), CliError> {
-    Ok(writeln!(std::io::stdout(), "{text}")?)
+    print(format!("{text}\n").as_bytes())
+}
+
+/// Prints bytes; a reader that has enough, such as `head`, is no failure.
+fn print(bytes: &[u8]) -> Result<(), CliError> {
+    let mut out = std::io::stdout();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }
 
 #[cfg(test)]

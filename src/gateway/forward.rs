@@ -41,7 +41,7 @@ impl Worker {
     ) -> Result<Response<Body>, Refusal> {
         self.check_expectations(request.headers())?;
         let handshake = upgrade::requested(request)?;
-        let uri = outbound_uri(request.uri(), &going)?;
+        let uri = outbound_uri(request.uri(), going.route)?;
         let (mut head, incoming) = std::mem::take(request).into_parts();
         head.uri = uri;
         head.version = Version::HTTP_11;
@@ -157,8 +157,7 @@ impl Going<'_> {
 }
 
 /// The path that was judged and, where the route cuts or the query held credentials, what is left of it.
-fn outbound_uri(uri: &Uri, going: &Going<'_>) -> Result<Uri, Refusal> {
-    let route = going.route;
+pub(crate) fn outbound_uri(uri: &Uri, route: &Forward) -> Result<Uri, Refusal> {
     let path = route.strip_prefix.then(|| prefix::cut(uri.path(), &route.path));
     let cleaned = uri
         .query()

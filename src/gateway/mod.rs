@@ -9,6 +9,7 @@ mod client;
 mod cors;
 mod credentials;
 mod error;
+mod explain;
 mod forward;
 mod forwarded;
 mod framing;
@@ -37,10 +38,11 @@ use hyper::body::Incoming;
 pub use body::Body;
 pub use build::Gateway;
 use error::Refusal;
+pub use explain::{Decider, Explainer, Explanation, Forwarded, Outcome, Question, Refused};
 use forward::Going;
 pub use peer::{Peer, Seat};
 use record::Record;
-use routes::{Action, Names, Selection};
+use routes::{Action, Names};
 pub use rules::Rules;
 pub use term::Term;
 pub use worker::Worker;
@@ -77,15 +79,19 @@ impl Worker {
         request: &mut Request<Option<Incoming>>,
     ) -> Result<Response<Body>, Refusal> {
         let (gateway, rules) = (&*self.gateway, &*record.rules);
+        let doubt = record.doubt();
         upgrade::unfold(request)?;
-        let authority = unambiguous(record, request)?;
+        let authority = unambiguous(request, doubt)?;
         if let Some(port) = record.peer.redirects_to {
             return secure::to_https(port, authority.as_ref(), request);
         }
         if let Some(preflight) = rules.cors.as_ref().and_then(|cors| cors.preflight(request)) {
             return Ok(preflight);
         }
-        match rules.rule(record, authority.as_ref(), request)? {
+        let names = Names { host: authority::bare_host(authority.as_ref()), sni: record.peer.sni.as_deref() };
+        let rule = rules.routes.select(names, request.uri().path(), request.method())?;
+        record.routed(&rule.label);
+        match &rule.action {
             Action::Login => gateway.login(record, request).await,
             Action::Logout => gateway.logout(record, request.headers()),
             Action::Deny => Err(Refusal::Forbidden),
@@ -98,44 +104,16 @@ impl Worker {
 }
 
 /// The host a request is for, if the request means one thing only.
-fn unambiguous<B>(record: &Record, request: &Request<B>) -> Result<Option<Authority>, Refusal> {
-    let held_fragment = record.peer.take_fragment();
-    if let Some(doubt) = record.client.doubt {
-        return Err(Refusal::Ambiguous(doubt));
-    }
+fn unambiguous<B>(request: &Request<B>, doubt: Option<&'static str>) -> Result<Option<Authority>, Refusal> {
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Refusal::NotImplemented("Method not implemented"));
     }
+    doubt.map_or(Ok(()), |doubt| Err(Refusal::Ambiguous(doubt)))?;
     framing::judge(request.headers())?;
     let authority = authority::judge(request.version(), request.uri(), request.headers())?;
-    if held_fragment {
-        return Err(Refusal::Ambiguous("The target holds a fragment"));
-    }
     if request.uri().path() == "*" && *request.method() == Method::OPTIONS {
         return Ok(authority);
     }
     target::judge(request.uri().path()).map_err(|unjudgeable| Refusal::Ambiguous(unjudgeable.0))?;
     Ok(authority)
-}
-
-impl Rules {
-    /// The rule that decides about a request whose path was judged.
-    fn rule<B>(
-        &self,
-        record: &Record,
-        authority: Option<&Authority>,
-        request: &Request<B>,
-    ) -> Result<&Action, Refusal> {
-        let names = Names { host: authority::bare_host(authority), sni: record.peer.sni.as_deref() };
-        match self.routes.select(names, request.uri().path(), request.method()) {
-            Selection::Rule(rule) => {
-                record.routed(&rule.label);
-                Ok(&rule.action)
-            }
-            Selection::WrongMethod(allow) => Err(Refusal::MethodNotAllowed(allow.clone())),
-            Selection::Nothing => Err(Refusal::NoRoute),
-            Selection::Ambiguous(why) => Err(Refusal::Ambiguous(why)),
-            Selection::Misdirected => Err(Refusal::Misdirected),
-        }
-    }
 }

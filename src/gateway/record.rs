@@ -17,6 +17,9 @@ use crate::auth::Session;
 use crate::telemetry::access_log::Line;
 use crate::upstream::{Ending, Passed, Progress, Server};
 
+/// Why a target with a `#` is refused.
+pub(crate) const HELD_FRAGMENT: &str = "The target holds a fragment";
+
 /// One request, from its head to the last byte of its answer.
 pub(crate) struct Record {
     worker: Rc<Worker>,
@@ -70,6 +73,11 @@ impl Record {
             waited_micros: Cell::new(0),
             broken: Cell::new(false),
         })
+    }
+
+    /// What the socket side or proxies in front leave in doubt; to be asked once, and of every request.
+    pub(crate) fn doubt(&self) -> Option<&'static str> {
+        self.peer.take_fragment().then_some(HELD_FRAGMENT).or(self.client.doubt)
     }
 
     /// The path of the rule that decided.

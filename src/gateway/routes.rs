@@ -7,8 +7,9 @@ use foldhash::fast::RandomState;
 use http::{HeaderValue, Method};
 
 use super::credentials::Sources;
+use super::error::Refusal;
 use super::target;
-use crate::config::{self, Access, ClientPattern, Problems};
+use crate::config::{self, Access, ClientPattern, Place, Problems};
 use crate::directory::Role;
 use crate::upstream::{Upstream, Upstreams};
 
@@ -58,26 +59,13 @@ impl Forward {
     }
 }
 
-/// What was selected for a path and method.
-#[derive(Debug)]
-pub(crate) enum Selection<'a> {
-    /// The rule that decides.
-    Rule(&'a Rule),
-    /// The prefix is known, the method is not; the value for `Allow`.
-    WrongMethod(&'a HeaderValue),
-    /// No prefix matches.
-    Nothing,
-    /// Another rule would decide if the path were read leniently, or its encoded slash is not for this route.
-    Ambiguous(&'static str),
-    /// The TLS server name selects other rules than `Host` does.
-    Misdirected,
-}
-
 /// A rule and the methods it takes.
 #[derive(Debug)]
 pub(crate) struct Rule {
     /// The path as configured; names the rule in logs.
     pub(crate) label: Arc<str>,
+    /// Where it is configured; absent for what the gateway answers itself.
+    pub(crate) place: Option<Place>,
     methods: Vec<Method>,
     keep_encoded_slash: bool,
     pub(crate) action: Action,
@@ -135,22 +123,27 @@ impl Routes {
     }
 
     /// The rule that decides about `path`, which [`target::judge`] accepted.
-    pub(crate) fn select(&self, names: Names<'_>, path: &str, method: &Method) -> Selection<'_> {
+    ///
+    /// # Errors
+    /// [`Refusal::NoRoute`], [`Refusal::MethodNotAllowed`]; [`Refusal::Ambiguous`] when another rule would decide if the path were
+    /// read leniently, or its encoded slash is not for this rule; [`Refusal::Misdirected`] when the TLS server name selects other
+    /// rules than `Host` does.
+    pub(crate) fn select(&self, names: Names<'_>, path: &str, method: &Method) -> Result<&Rule, Refusal> {
         let table = self.table(names.host);
         if !self.hosts.is_empty() && names.sni.is_some_and(|sni| !std::ptr::eq(self.table(sni), table)) {
-            return Selection::Misdirected;
+            return Err(Refusal::Misdirected);
         }
         let selected = table.find(path.as_bytes(), false);
         if table.is_ambiguous(path, selected) {
-            return Selection::Ambiguous("Another rule would decide if this path were read leniently");
+            return Err(Refusal::Ambiguous("Another rule would decide if this path were read leniently"));
         }
-        let Some(group) = selected.and_then(|index| table.groups.get(index)) else { return Selection::Nothing };
+        let group = selected.and_then(|index| table.groups.get(index)).ok_or(Refusal::NoRoute)?;
         match group.rules.iter().find(|rule| rule.takes(method)) {
             Some(rule) if !rule.keep_encoded_slash && target::holds_encoded_slash(path) => {
-                Selection::Ambiguous("The path holds an encoded slash")
+                Err(Refusal::Ambiguous("The path holds an encoded slash"))
             }
-            Some(rule) => Selection::Rule(rule),
-            None => group.allow.as_ref().map_or(Selection::Nothing, Selection::WrongMethod),
+            Some(rule) => Ok(rule),
+            None => Err(group.allow.clone().map_or(Refusal::NoRoute, Refusal::MethodNotAllowed)),
         }
     }
 
@@ -235,7 +228,7 @@ impl Group {
 }
 
 fn endpoint(path: &str, action: Action) -> Arc<Rule> {
-    Arc::new(Rule { label: path.into(), methods: vec![Method::POST], keep_encoded_slash: false, action })
+    Arc::new(Rule { label: path.into(), place: None, methods: vec![Method::POST], keep_encoded_slash: false, action })
 }
 
 fn rule(route: &config::Route, upstreams: &Upstreams) -> Option<Rule> {
@@ -255,6 +248,7 @@ fn rule(route: &config::Route, upstreams: &Upstreams) -> Option<Rule> {
     };
     Some(Rule {
         label: route.path.value.as_str().into(),
+        place: Some(route.path.place.clone()),
         methods: route.methods.clone(),
         keep_encoded_slash: route.keep_encoded_slash,
         action,

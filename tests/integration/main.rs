@@ -11,6 +11,7 @@ mod cors;
 mod credentials;
 mod drain;
 mod early;
+mod explain;
 mod h2_websocket;
 mod h2c;
 mod harness;
