@@ -114,8 +114,9 @@ fn read_secret(file: &Located<PathBuf>, problems: &mut Problems) -> Option<Secre
 
 fn read(path: &Path) -> io::Result<Secret> {
     let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        tracing::warn!(path = %path.display(), "others can read a token secret, mode {mode:o}; chmod 600");
+    // A group of its own is how Kubernetes (fsGroup) and systemd hand secrets over.
+    if mode & 0o007 != 0 {
+        tracing::warn!(path = %path.display(), "others can read a token secret, mode {mode:o}; chmod 640 or 600");
     }
     std::fs::read(path).map(Secret::new)
 }
