@@ -2,8 +2,8 @@
 //!
 //! # The life of a request
 //!
-//! 1. [`server`] takes a place among the connections, accepts, and hands the connection to the worker that has the fewest. The
-//!    worker does TLS under a deadline and speaks HTTP/1.1 or HTTP/2, as ALPN says.
+//! 1. [`server`] accepts, takes a place among the connections, and hands the connection to the worker that has the fewest. The
+//!    worker hears a proxy's announcement and does TLS under a deadline, and speaks HTTP/1.1 or HTTP/2, as ALPN says.
 //! 2. [`gateway`] refuses what can be understood in more than one way: host, path, fragment, method.
 //! 3. The route is selected: the longest prefix of whole segments decides alone. It is a login, a logout, a preflight, a
 //!    refusal, or a request to forward.

@@ -56,9 +56,9 @@ fn server(section: &mut Section<'_>) -> Server {
 
 fn limits(section: &mut Section<'_>) -> Limits {
     let seconds = Duration::from_secs;
-    section.unsupported_but("connections_per_peer", "none");
     Limits {
         connections: section.count_or("connections", 20_000, 10_000_000),
+        connections_per_peer: section.optional_count("connections_per_peer", 10_000_000),
         streams: section.number_or("streams", 200, 1..=1_000_000),
         header_bytes: section.parsed_or("header_bytes", 32 << 10, header_bytes),
         body_bytes: section.parsed_or("body_bytes", None, optional_size),
@@ -130,6 +130,8 @@ pub(super) fn file_path(text: &str) -> Result<PathBuf, Wrong> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::super::testing::{LEAST, bad, good, read};
     use super::*;
 
@@ -142,6 +144,8 @@ mod tests {
             (20_000, 200, 32_768)
         );
         assert_eq!((config.limits.body_bytes, config.limits.tunnel_idle_timeout), (None, None));
+        assert_eq!(config.limits.connections_per_peer, None);
+        assert_eq!(good("[limits]\nconnections_per_peer = 5\n").limits.connections_per_peer, NonZeroUsize::new(5));
         assert_eq!((config.limits.keepalive_timeout, config.limits.body_idle_timeout), (seconds(75), seconds(60)));
         assert_eq!((config.server.drain_delay, config.server.drain_timeout), (Duration::ZERO, seconds(20)));
         assert_eq!(config.server.workers, cores());
@@ -186,6 +190,8 @@ mod tests {
             "[server]\ndrain_delay = 5",
             "[limits]\nconnections = 0",
             "[limits]\nconnections = -1",
+            "[limits]\nconnections_per_peer = 0",
+            "[limits]\nconnections_per_peer = \"few\"",
             "[limits]\nstreams = 1.5",
             "[limits]\nstreams = true",
             "[limits]\nheader_bytes = \"1B\"",
@@ -215,14 +221,12 @@ mod tests {
         let later = [
             "[admin]",
             "[admin]\nlisten = \"127.0.0.1:10024\"",
-            "[limits]\nconnections_per_peer = 5",
             "[sessions]\nstore = \"file\"",
             "[sessions.file]",
             "[sessions.redis]\nurl = \"redis://:secret@a\"",
             "[login]\nwhoami = \"/w\"",
             "[[directories]]\nkind = \"ldap\"",
             "[upstreams.b]\nservers = [\"http://b\"]\nhealth = { path = \"/h\" }",
-            "[[listeners]]\ntls = false\nproxy_protocol = true",
         ];
         for later in later {
             let problems = bad(later);

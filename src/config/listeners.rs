@@ -26,7 +26,6 @@ fn listener(section: &mut Section<'_>) -> Option<Listener> {
     if unsaid {
         section.missing("tls", "say tls = true or tls = false");
     }
-    section.unsupported_flag("proxy_protocol");
     let redirect = section.flag("redirect").filter(|redirect| redirect.value);
     if let (Some(redirect), Some(Located { value: true, .. })) = (&redirect, &tls) {
         let fix = "say tls = false here, or remove redirect";
@@ -36,7 +35,8 @@ fn listener(section: &mut Section<'_>) -> Option<Listener> {
     let default = || Located { value: default, place: section.place().clone() };
     let address = if section.has("address") { None } else { Some(default()) };
     let address = section.parsed("address", listen_address).or(address)?;
-    Some(Listener { address, tls: tls?.value, redirect: redirect.is_some() })
+    let proxy_protocol = section.flag_or("proxy_protocol", false);
+    Some(Listener { address, tls: tls?.value, redirect: redirect.is_some(), proxy_protocol })
 }
 
 /// `[tls]`.

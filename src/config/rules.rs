@@ -7,7 +7,7 @@ use http::Method;
 
 use super::findings::{Findings, Wrong};
 use super::problem::{Located, Place};
-use super::settings::{Config, Health, ListenAddress, Route};
+use super::settings::{Config, Health, ListenAddress, Listener, Route};
 
 /// Checks the whole, and drops what no listener needs.
 pub(super) fn apply(mut config: Config, findings: &Findings) -> Config {
@@ -16,6 +16,7 @@ pub(super) fn apply(mut config: Config, findings: &Findings) -> Config {
     }
     addresses(&config, findings);
     redirects(&config, findings);
+    proxies(&config, findings);
     let certificates = config.tls.iter().flat_map(|tls| &tls.certificates).map(|certificate| &certificate.chain);
     repeated("tls.certificates.chain", certificates, findings);
     repeated("directories.path", config.directories.iter().map(|directory| &directory.path), findings);
@@ -53,6 +54,15 @@ fn addresses(config: &Config, findings: &Findings) {
             findings.add(&address.place, Wrong::new(what, "give each its own"));
         }
         seen.push(address);
+    }
+}
+
+/// A listener that believes nobody would serve nobody.
+fn proxies(config: &Config, findings: &Findings) {
+    let unusable = |listener: &&Listener| listener.proxy_protocol && config.server.trusted_proxies.is_empty();
+    for listener in config.listeners.iter().filter(unusable) {
+        let what = format!("listeners.proxy_protocol: nobody may announce a client on {}", listener.address.value);
+        findings.add(&listener.address.place, Wrong::new(what, "name the proxies in server.trusted_proxies"));
     }
 }
 
@@ -210,6 +220,15 @@ mod tests {
         }
         let taken = bad("[[listeners]]\naddress = \"[::]:10025\"\ntls = false\n[health]\n");
         assert_eq!(taken, ["health.listen: 127.0.0.1:10025 is taken by [::]:10025 on line 14; give each its own"]);
+    }
+
+    #[test]
+    fn the_proxy_protocol_needs_proxies_that_are_trusted() {
+        let listener = "[[listeners]]\naddress = \"[::1]:5\"\ntls = true\nproxy_protocol = true\n";
+        let what = "listeners.proxy_protocol: nobody may announce a client on [::1]:5";
+        assert_eq!(bad(listener), [format!("{what}; name the proxies in server.trusted_proxies")]);
+        let config = good(&format!("{listener}[server]\ntrusted_proxies = [\"10.0.0.1\"]\n"));
+        assert!(config.listeners[1].proxy_protocol && !config.listeners[0].proxy_protocol);
     }
 
     #[test]

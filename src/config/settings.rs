@@ -57,6 +57,8 @@ pub struct Listener {
     pub tls: bool,
     /// Whether everything is redirected to the first listener that speaks TLS.
     pub redirect: bool,
+    /// Whether every connection begins with the PROXY protocol, from trusted proxies only.
+    pub proxy_protocol: bool,
 }
 
 /// What a listener listens on.
@@ -139,6 +141,8 @@ pub enum ForwardedPolicy {
 pub struct Limits {
     /// Connections at once, all listeners together.
     pub connections: NonZeroUsize,
+    /// Connections at once of one peer: an IPv4 address or an IPv6 /64; absent: no bound.
+    pub connections_per_peer: Option<NonZeroUsize>,
     /// HTTP/2 streams at once in a connection.
     pub streams: u32,
     /// Bytes of a request's head.

@@ -16,13 +16,6 @@ impl Section<'_> {
         }
     }
 
-    /// A switch that can only be off.
-    pub(super) fn unsupported_flag(&mut self, key: &'static str) {
-        if let Some(flag) = self.flag(key).filter(|flag| flag.value) {
-            self.wrong(key, &flag.place, not_yet("true is not supported by this build yet"));
-        }
-    }
-
     /// A key that can only say `off`.
     pub(super) fn unsupported_but(&mut self, key: &'static str, off: &str) {
         let Some(node) = self.take(key) else { return };

@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::peers::Counted;
+
 /// One downstream connection. Lives as long as anything of it does, tunnels included.
 #[derive(Debug)]
 pub struct Peer {
-    /// The address the kernel gave.
+    /// The address that the kernel gave, or that a trusted proxy announced.
     pub address: SocketAddr,
-    /// Whether it speaks TLS.
+    /// Whether it speaks TLS, here or with the proxy that announced it.
     pub tls: bool,
     /// The server name of the TLS handshake, in lower case.
     pub sni: Option<Box<str>>,
@@ -25,18 +27,26 @@ pub struct Peer {
     pub seat: Option<Seat>,
 }
 
-/// A connection's place: one of `limits.connections`, and one of its worker's. Dropped, it is free again.
+/// A connection's place: one of `limits.connections`, one of its worker's, and one of its peer's. Dropped, it is free again.
 #[derive(Debug)]
 pub struct Seat {
     _place: OwnedSemaphorePermit,
     load: Arc<AtomicUsize>,
+    _counted: Option<Counted>,
 }
 
 impl Seat {
     /// Takes the place, and counts in the worker's `load`.
     pub fn take(place: OwnedSemaphorePermit, load: Arc<AtomicUsize>) -> Self {
         load.fetch_add(1, Relaxed);
-        Self { _place: place, load }
+        Self { _place: place, load, _counted: None }
+    }
+
+    /// Counts for a peer as well.
+    #[must_use]
+    pub(crate) fn counted(mut self, counted: Option<Counted>) -> Self {
+        self._counted = counted;
+        self
     }
 }
 

@@ -1,13 +1,15 @@
 //! What a downstream connection is doing and since when, so that each phase has its own deadline.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::config::Limits;
 
-/// Shared by a connection's socket, its exchanges and the task that drives it; all on one thread.
+/// Shared by a connection's socket, its exchanges and the task that drives it, all on one thread, and by whoever needs its place.
 #[derive(Debug)]
 pub(crate) struct Activity {
     opened: Instant,
@@ -19,8 +21,21 @@ pub(crate) struct Activity {
     since: AtomicU64,
     /// When the client stopped reading, in milliseconds since `opened`, plus one; 0 while it reads.
     blocked: AtomicU64,
+    /// Whether a head has ever been whole.
+    proven: AtomicBool,
+    /// Whether its place is needed, or it can't be given up any more.
+    leaving: AtomicBool,
+    /// Wakes the task that drives the connection.
+    waker: OnceLock<Waker>,
     /// See [`crate::gateway::Peer::fragment`].
     pub(crate) fragment: Arc<AtomicBool>,
+}
+
+/// How much a connection needs its place: handshakes and first heads less than all others, and of these the longest idle least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Claim {
+    proven: bool,
+    since: Instant,
 }
 
 /// Why a connection is closed by its deadline.
@@ -35,7 +50,7 @@ pub(crate) enum Overdue {
 }
 
 impl Activity {
-    /// A connection that has just been opened owes its first request's head.
+    /// A connection that has just been accepted owes its handshake, and then its first request's head.
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             opened: Instant::now(),
@@ -43,8 +58,16 @@ impl Activity {
             head: AtomicBool::new(true),
             since: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
+            proven: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
+            waker: OnceLock::new(),
             fragment: Arc::default(),
         })
+    }
+
+    /// The handshake is over: the time for the first head begins.
+    pub(crate) fn opened(&self) {
+        self.since.store(self.now(), Relaxed);
     }
 
     /// Bytes came; true when they are the first of a head.
@@ -61,6 +84,7 @@ impl Activity {
     pub(crate) fn begin(self: &Arc<Self>) -> Exchange {
         self.exchanges.fetch_add(1, Relaxed);
         self.head.store(false, Relaxed);
+        self.proven.store(true, Relaxed);
         Exchange(self.clone())
     }
 
@@ -76,7 +100,7 @@ impl Activity {
 
     /// When the connection must have moved on, and what it is then guilty of.
     pub(crate) fn deadline(&self, limits: &Limits) -> Option<(Instant, Overdue)> {
-        let at = |millis: u64| self.opened + std::time::Duration::from_millis(millis);
+        let at = |millis: u64| self.opened + Duration::from_millis(millis);
         let blocked = match self.blocked.load(Relaxed) {
             0 => None,
             since => Some((at(since - 1) + limits.body_idle_timeout, Overdue::NotReading)),
@@ -88,6 +112,62 @@ impl Activity {
             _ => None,
         };
         [blocked, phase].into_iter().flatten().min_by_key(|(due, _)| *due)
+    }
+
+    /// How much it needs its place; `None` while a request, or what came after it, is under way.
+    pub(crate) fn claim(&self) -> Option<Claim> {
+        if self.leaving.load(Relaxed) {
+            return None;
+        }
+        self.idle_claim()
+    }
+
+    fn idle_claim(&self) -> Option<Claim> {
+        let (proven, head) = (self.proven.load(Relaxed), self.head.load(Relaxed));
+        if self.exchanges.load(Relaxed) > 0 || (proven && head) {
+            return None;
+        }
+        let since = if proven { self.since.load(Relaxed) } else { 0 };
+        Some(Claim { proven, since: self.opened + Duration::from_millis(since) })
+    }
+
+    /// Whether a head has ever been whole.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.proven.load(Relaxed)
+    }
+
+    /// The connection is over but for a tunnel, whose place nobody can ask for.
+    pub(crate) fn over(&self) {
+        self.leaving.store(true, Relaxed);
+    }
+
+    /// Whose task is to be woken by [`Activity::ask_to_leave`].
+    pub(crate) fn driven_by(&self, waker: &Waker) {
+        self.waker.get_or_init(|| waker.clone());
+    }
+
+    /// Its place is needed; called on any thread.
+    pub(crate) fn ask_to_leave(&self) {
+        self.leaving.store(true, Relaxed);
+        // A task that has not begun yet looks before it waits.
+        if let Some(waker) = self.waker.get() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Whether it has been asked and can; a request that came in between keeps its place.
+    pub(crate) fn leaves(&self) -> bool {
+        if !self.leaving.load(Relaxed) {
+            return false;
+        }
+        let leaves = self.idle_claim().is_some();
+        self.leaving.store(leaves, Relaxed);
+        leaves
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_asked_to_leave(&self) -> bool {
+        self.leaving.load(Relaxed)
     }
 
     fn now(&self) -> u64 {
@@ -111,12 +191,12 @@ impl Drop for Exchange {
 mod tests {
     use super::*;
     use std::num::NonZeroUsize;
-    use std::time::Duration;
 
     fn limits() -> Limits {
         let seconds = Duration::from_secs;
         Limits {
             connections: NonZeroUsize::MIN,
+            connections_per_peer: None,
             streams: 1,
             header_bytes: 8192,
             body_bytes: None,

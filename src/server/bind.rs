@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use super::activation::Activated;
-use super::listener::Listener;
+use super::listener::{Door, Listener};
 use super::socket::{Socket, bind_tcp};
 use super::tls::Tls;
 use crate::config::{self, Config, ListenAddress, Located};
@@ -24,23 +24,25 @@ pub(super) fn listeners(config: &Config, tls: Option<&Arc<Tls>>) -> io::Result<V
             if !listener.tls && !listener.redirect && !socket.address.is_local() {
                 tracing::warn!(address = %socket.address, "NO TLS: passwords and tokens pass in the clear here");
             }
-            bound.push((listener, Listener { socket, tls: tls.filter(|_| listener.tls).cloned(), redirects_to: None }));
+            bound.push((listener, socket));
         }
     }
     for name in activated.left() {
         tracing::warn!(%name, "systemd passed a socket that no listener names; it is not accepted on");
     }
-    Ok(redirected(bound))
+    Ok(with_doors(bound, tls))
 }
 
 /// Where one redirects, it is to the first that speaks TLS, whose port is known once it is bound.
-fn redirected(mut bound: Vec<(&config::Listener, Listener)>) -> Vec<Listener> {
+fn with_doors(bound: Vec<(&config::Listener, Socket)>, tls: Option<&Arc<Tls>>) -> Vec<Listener> {
     let secured = bound.iter().find(|(listener, _)| listener.tls);
-    let port = secured.and_then(|(_, bound)| bound.socket.address.tcp()).map_or(443, |address| address.port());
-    for (listener, bound) in &mut bound {
-        bound.redirects_to = listener.redirect.then_some(port);
-    }
-    bound.into_iter().map(|(_, listener)| listener).collect()
+    let port = secured.and_then(|(_, socket)| socket.address.tcp()).map_or(443, |address| address.port());
+    let door = |listener: &config::Listener| Door {
+        proxy_protocol: listener.proxy_protocol,
+        tls: tls.filter(|_| listener.tls).cloned(),
+        redirects_to: listener.redirect.then_some(port),
+    };
+    bound.into_iter().map(|(listener, socket)| Listener { socket, door: Arc::new(door(listener)) }).collect()
 }
 
 /// Binds what probes connect to.

@@ -1,5 +1,6 @@
-//! One downstream connection: TLS under a deadline, then HTTP/1.1 or HTTP/2 by ALPN, or by the first bytes where there is no TLS.
+//! One downstream connection: opened under a deadline, then HTTP/1.1 or HTTP/2 by ALPN, or by the first bytes where there is no TLS.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -12,24 +13,25 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Exchange, Overdue};
 use super::answer::Answer;
 use super::deferred::Deferred;
-use super::drive::{Bounds, Ended, drive};
+use super::drive::{Bounds, drive};
+use super::ended::Ended;
 use super::giving::Giving;
+use super::listener::Door;
+use super::opening::{Opened, unless_asked_to_leave};
 use super::preface;
 use super::socket::{self, Stream};
 use super::stream::Watched;
 use super::streams::Streams;
-use super::tls::Tls;
 use crate::config::Limits;
-use crate::gateway::{Peer, Seat, Worker};
+use crate::gateway::{Peer, Peers, Seat, Worker};
 
 /// Bytes that wait for the socket, or between it and a body, before whoever writes more waits too.
-const BUFFER: usize = 64 * 1024;
+pub(super) const BUFFER: usize = 64 * 1024;
 
 /// A connection that was accepted, on its way to a worker.
 #[derive(Debug)]
@@ -37,10 +39,8 @@ pub(crate) struct Accepted {
     pub(crate) stream: Stream,
     pub(crate) address: SocketAddr,
     pub(crate) seat: Seat,
-    /// Absent on listeners without TLS.
-    pub(crate) tls: Option<Arc<Tls>>,
-    /// See [`Peer::redirects_to`].
-    pub(crate) redirects_to: Option<u16>,
+    pub(crate) activity: Arc<Activity>,
+    pub(crate) door: Arc<Door>,
 }
 
 /// Serves connections on one worker.
@@ -48,6 +48,7 @@ pub(crate) struct Accepted {
 pub(crate) struct Serving {
     pub(crate) worker: Rc<Worker>,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) peers: Arc<Peers>,
     /// Cancelled when connections must finish.
     pub(crate) closing: CancellationToken,
 }
@@ -55,55 +56,53 @@ pub(crate) struct Serving {
 impl Serving {
     /// Serves one connection to its end. What goes wrong is logged by peer, for there may be no request to log.
     pub(crate) async fn serve(self, accepted: Accepted) {
-        let peer = accepted.address;
+        let (address, activity) = (Cell::new(accepted.address), accepted.activity.clone());
         let worker = self.worker.clone();
         let _counted = worker.meter.connection();
-        if let Err(ended) = self.try_serve(accepted).await {
-            worker.meter.counters().broken.add(ended.label());
+        let ended = self.try_serve(accepted, &address).await;
+        activity.over();
+        let Err(ended) = ended else { return };
+        worker.meter.counters().broken.add(ended.label());
+        let peer = address.get();
+        // Load balancers look whether somebody answers, and say nothing.
+        if ended.is_usual(activity.is_proven()) {
+            tracing::debug!(%peer, reason = %ended, "connection ended early");
+        } else {
             tracing::info!(%peer, reason = %ended, "connection ended early");
         }
     }
 
-    async fn try_serve(mut self, accepted: Accepted) -> Result<(), Ended> {
-        let Accepted { stream, address, seat, tls, redirects_to } = accepted;
+    async fn try_serve(mut self, accepted: Accepted, known_as: &Cell<SocketAddr>) -> Result<(), Ended> {
+        let Accepted { stream, address, seat, activity, door } = accepted;
         let stream = socket::onto_this_loop(stream)?;
-        let Some(tls) = tls else {
-            let activity = Activity::new();
-            let fragment = activity.fragment.clone();
-            let peer = Peer { address, tls: false, sni: None, client: None, redirects_to, fragment, seat: Some(seat) };
-            return self.plain(stream, peer, activity).await;
-        };
-        let tls = tls.current();
-        let accept = TlsAcceptor::from(tls.config.clone()).accept(stream);
-        let mut stream = timeout(self.limits.handshake_timeout, accept).await.map_err(|_| Ended::SlowHandshake)??;
-        let activity = Activity::new();
-        let session = stream.get_mut().1;
-        session.set_buffer_limit(Some(BUFFER));
-        let speaks_http2 = session.alpn_protocol() == Some(b"h2");
-        let sni = session.server_name().map(Box::from);
-        let client = tls.client(session).map_err(Ended::WrongCertificate)?;
-        if session.peer_certificates().is_some() {
-            // It ends when its certificate is no longer believed as well.
-            self.closing = tls.trusted.clone();
-        }
-        let peer = Peer {
+        let fragment = activity.fragment.clone();
+        let mut peer = Peer {
             address,
-            tls: true,
-            sni,
-            client,
-            redirects_to: None,
-            fragment: activity.fragment.clone(),
+            tls: false,
+            sni: None,
+            client: None,
+            redirects_to: door.redirects_to,
+            fragment,
             seat: Some(seat),
         };
-        if speaks_http2 { self.http2(stream, peer, activity).await } else { self.http1(stream, peer, activity).await }
+        let opened = self.open((stream, &door), &mut peer, &activity).await;
+        known_as.set(peer.address);
+        match opened? {
+            Opened::Plain(stream) => self.plain(stream, peer, activity).await,
+            Opened::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                self.http2(*stream, peer, activity).await
+            }
+            Opened::Tls(stream) => self.http1(*stream, peer, activity).await,
+        }
     }
 
     async fn plain<S>(&self, stream: S, peer: Peer, activity: Arc<Activity>) -> Result<(), Ended>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let telling = timeout(self.limits.header_timeout, preface::tell(stream));
         let told = tokio::select! {
-            told = timeout(self.limits.header_timeout, preface::tell(stream)) => told,
+            told = unless_asked_to_leave(&activity, telling) => told?,
             () = self.closing.cancelled() => return Ok(()),
         };
         let (speaks_http2, stream) = told.map_err(|_| Ended::Overdue(Overdue::Head))??;

@@ -1,8 +1,6 @@
 //! Drives a connection and holds it to its deadlines; the only timer that most connections ever have.
 
-use std::fmt;
 use std::future::poll_fn;
-use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,29 +9,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Overdue};
+use super::ended::Ended;
 use super::finish::Finish;
 use super::giving::Giving;
 use crate::config::Limits;
 
 /// How long a connection that was told to go may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// Why a connection ended before it was done.
-#[derive(Debug)]
-pub(crate) enum Ended {
-    /// What the socket or the TLS session said.
-    Io(io::Error),
-    /// What the protocol said.
-    Http(hyper::Error),
-    /// The client resumed a session with a certificate that is no longer believed.
-    WrongCertificate(rustls::Error),
-    /// The handshake missed its deadline.
-    SlowHandshake,
-    /// A later phase missed its own.
-    Overdue(Overdue),
-    /// What was being answered may be answered no longer.
-    TermOver,
-}
 
 /// What a connection is held to.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +28,8 @@ pub(crate) struct Bounds<'a> {
     pub(crate) closing: &'a CancellationToken,
 }
 
-/// Polls `connection` until it is done, overdue, or gives an answer whose term is over; asks it to finish once `closing` is
-/// cancelled or it has idled too long.
+/// Polls `connection` until it is done, overdue, has its place needed, or gives an answer whose term is over; asks it to finish
+/// once `closing` is cancelled or it has idled too long.
 pub(crate) async fn drive(connection: impl Finish, bounds: Bounds<'_>) -> Result<(), Ended> {
     let mut connection = pin!(connection);
     let mut closed = pin!(bounds.closing.cancelled());
@@ -59,6 +41,12 @@ pub(crate) async fn drive(connection: impl Finish, bounds: Bounds<'_>) -> Result
         }
         if bounds.poll_term(timer.as_mut(), cx).is_ready() {
             return Poll::Ready(Err(Ended::TermOver));
+        }
+        if bounds.activity.leaves() {
+            connection.as_mut().finish();
+            // Once, for the goodbye; who does not take it at once gets none.
+            let _over = connection.as_mut().poll(cx);
+            return Poll::Ready(Err(Ended::MadeRoom));
         }
         if told == Told::Nothing && closed.as_mut().poll(cx).is_ready() {
             told = Told::ToFinish;
@@ -126,45 +114,5 @@ fn poll_due<T>(
             return Poll::Ready(what);
         }
         timer.as_mut().reset(due);
-    }
-}
-
-impl Ended {
-    /// A stable name for metrics.
-    pub(crate) fn label(&self) -> &'static str {
-        match self {
-            Self::Io(_) => "io",
-            Self::Http(_) => "http",
-            Self::WrongCertificate(_) => "wrong_certificate",
-            Self::SlowHandshake => "slow_handshake",
-            Self::Overdue(Overdue::Head) => "slow_head",
-            Self::Overdue(Overdue::Idle) => "idle",
-            Self::Overdue(Overdue::NotReading) => "client_not_reading",
-            Self::TermOver => "session_over",
-        }
-    }
-}
-
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => write!(f, "{error}"),
-            Self::Http(error) => match std::error::Error::source(error) {
-                Some(cause) => write!(f, "{error}: {cause}"),
-                None => write!(f, "{error}"),
-            },
-            Self::WrongCertificate(error) => write!(f, "the client's certificate is not believed: {error}"),
-            Self::SlowHandshake => f.write_str("the TLS handshake took too long"),
-            Self::Overdue(Overdue::Head) => f.write_str("the head of a request took too long"),
-            Self::Overdue(Overdue::Idle) => f.write_str("it idled too long"),
-            Self::Overdue(Overdue::NotReading) => f.write_str("the client stopped reading"),
-            Self::TermOver => f.write_str("the answer under way may be given no longer"),
-        }
-    }
-}
-
-impl From<io::Error> for Ended {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
     }
 }

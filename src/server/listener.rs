@@ -1,23 +1,28 @@
-//! Accepts connections: a place first, then the connection, then the worker that has the fewest.
+//! Accepts connections: the connection first, then a place for it, then the worker that has the fewest.
 
+use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, sleep};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tokio_util::either::Either;
 
+use super::activity::Activity;
 use super::connection::Accepted;
-use super::socket::Socket;
+use super::room::Room;
+use super::seldom::Seldom;
+use super::socket::{Socket, Stream};
 use super::tls::Tls;
-use crate::gateway::Seat;
+use crate::gateway::{Peers, Seat, TooMany};
 
 /// How long to wait when descriptors or memory ran out; trying again at once would spin.
 const BREATHER: Duration = Duration::from_millis(100);
-/// Exhaustion is said once in this while.
-const REPEAT_WARNING: Duration = Duration::from_secs(10);
 
 /// A worker as the acceptor sees it.
 #[derive(Clone, Debug)]
@@ -26,13 +31,32 @@ pub(crate) struct Desk {
     pub(crate) load: Arc<AtomicUsize>,
 }
 
-/// A bound socket, with its TLS if it has any.
+/// A bound socket, and how one comes in.
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) socket: Socket,
+    pub(crate) door: Arc<Door>,
+}
+
+/// What every connection of a listener begins with.
+#[derive(Debug)]
+pub(crate) struct Door {
+    /// Whether a proxy announces the client first.
+    pub(crate) proxy_protocol: bool,
+    /// Absent on listeners without TLS.
     pub(crate) tls: Option<Arc<Tls>>,
-    /// The port with TLS that everything is redirected to.
+    /// See [`crate::gateway::Peer::redirects_to`].
     pub(crate) redirects_to: Option<u16>,
+}
+
+/// What all listeners lead to.
+#[derive(Debug)]
+pub(crate) struct Hall {
+    pub(crate) room: Room,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) desks: Vec<Desk>,
+    /// Peers that were turned away.
+    pub(crate) crowding: Seldom,
 }
 
 impl Listener {
@@ -40,33 +64,45 @@ impl Listener {
     ///
     /// # Errors
     /// When the socket can't be watched at all; errors of single connections end nothing.
-    pub(crate) async fn accept(self, places: Arc<Semaphore>, desks: Vec<Desk>) -> io::Result<()> {
+    pub(crate) async fn accept(self, hall: Rc<Hall>) -> io::Result<Infallible> {
         let socket = self.socket.watch()?;
-        let mut warned: Option<Instant> = None;
-        while let Ok(place) = places.clone().acquire_owned().await {
-            let (stream, address) = match socket.accept().await {
-                Ok(accepted) => accepted,
+        let exhaustion = Seldom::new();
+        loop {
+            match socket.accept().await {
+                Ok(arrived) => hall.receive(arrived, &self.door).await,
                 Err(error) if is_exhausted(&error) => {
-                    if warned.is_none_or(|at| at.elapsed() > REPEAT_WARNING) {
-                        tracing::error!(%error, "cannot accept: raise the descriptor limit or lower limits.connections");
-                        warned = Some(Instant::now());
+                    if let Some(times) = exhaustion.again() {
+                        tracing::error!(%error, times, "cannot accept: raise the descriptor limit or lower limits.connections");
                     }
                     sleep(BREATHER).await;
-                    continue;
                 }
-                Err(error) => {
-                    tracing::debug!(%error, "a connection was gone before it was accepted");
-                    continue;
-                }
-            };
-            let Some(desk) = desks.iter().min_by_key(|desk| desk.load.load(Relaxed)) else { break };
-            let seat = Seat::take(place, desk.load.clone());
-            let accepted = Accepted { stream, address, seat, tls: self.tls.clone(), redirects_to: self.redirects_to };
-            if desk.inbox.send(accepted).is_err() {
-                tracing::error!("a worker is gone; its connection is closed");
+                Err(error) => tracing::debug!(%error, "a connection was gone before it was accepted"),
             }
         }
-        Ok(())
+    }
+}
+
+impl Hall {
+    /// Finds a place and a worker. A connection that waits for a place waits here, one for each listener; others in the kernel.
+    async fn receive(&self, (stream, address): (Stream, SocketAddr), door: &Arc<Door>) {
+        // Behind a proxy, and over a Unix socket, many share an address.
+        let speaks_for_many = door.proxy_protocol || matches!(stream, Either::Right(_));
+        let counted = if speaks_for_many { Ok(None) } else { self.peers.count(address.ip()) };
+        let Ok(counted): Result<_, TooMany> = counted else {
+            if let Some(times) = self.crowding.again() {
+                let peer = address.ip();
+                tracing::warn!(%peer, times, "limits.connections_per_peer is reached: closed at once");
+            }
+            return;
+        };
+        let place = self.room.place().await;
+        let Some(desk) = self.desks.iter().min_by_key(|desk| desk.load.load(Relaxed)) else { return };
+        let activity = Activity::new();
+        self.room.seat(activity.clone());
+        let seat = Seat::take(place, desk.load.clone()).counted(counted);
+        if desk.inbox.send(Accepted { stream, address, seat, activity, door: door.clone() }).is_err() {
+            tracing::error!("a worker is gone; its connection is closed");
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod activation;
 mod activity;
+mod announced;
 mod answer;
 mod bind;
 mod connection;
@@ -9,13 +10,18 @@ mod deferred;
 mod descriptors;
 mod drain;
 mod drive;
+mod ended;
 mod finish;
 mod giving;
 mod linger;
 mod listener;
+mod opening;
 mod preface;
+mod proxied;
 mod refresh;
 mod reload;
+mod room;
+mod seldom;
 mod socket;
 mod stream;
 mod streams;
@@ -25,25 +31,28 @@ mod worker;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::runtime::Builder;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc;
 
 use crate::admin::health;
 use crate::auth::Sessions;
 use crate::clock::BootTime;
 use crate::config::{Config, Problems};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Peers};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::audit::Audit;
 use crate::watch::Watch;
 use drain::Drain;
-use listener::{Desk, Listener};
+use listener::{Desk, Door, Hall, Listener};
 pub use reload::Survey;
 use reload::{Reloader, Reloads, watch_users};
+use room::Room;
+use seldom::Seldom;
 use tls::Tls;
 use worker::Post;
 
@@ -96,8 +105,8 @@ impl Server {
     /// # Errors
     /// The first that fails, with what it was.
     pub fn bind(self) -> io::Result<Bound> {
-        let Self { config, gateway, users, tls } = self;
-        descriptors::raise(&config.limits);
+        let Self { mut config, gateway, users, tls } = self;
+        config.limits.connections = descriptors::fit(config.limits.connections);
         // First, since taking systemd's sockets over changes the environment, which other threads might read.
         let listeners = bind::listeners(&config, tls.as_ref())?;
         let log = AccessLog::open(&config.log)
@@ -119,8 +128,9 @@ impl Bound {
 
     /// Says where clients and probes connect.
     pub fn announce(&self) {
-        for Listener { socket, tls, redirects_to } in &self.listeners {
-            tracing::info!(address = %socket.address, tls = tls.is_some(), redirects_to, "listening");
+        for Listener { socket, door } in &self.listeners {
+            let Door { proxy_protocol, redirects_to, tls } = &**door;
+            tracing::info!(address = %socket.address, tls = tls.is_some(), proxy_protocol, redirects_to, "listening");
         }
         if let Some(address) = self.health_address() {
             tracing::info!(%address, "answering probes");
@@ -139,37 +149,49 @@ impl Bound {
     pub fn start(self) -> io::Result<Running> {
         let (drain, gateway, reloads) = (Drain::default(), self.gateway.clone(), self.reloads.clone());
         let limits = Arc::new(self.config.limits.clone());
+        let trusted = self.config.server.trusted_proxies.clone();
+        let peers = Peers::new(limits.connections_per_peer, trusted);
         let (mut desks, mut workers) = (Vec::new(), Vec::new());
         for number in 0..self.config.server.workers.get() {
             let (sender, inbox) = mpsc::unbounded_channel();
             let (closing, ending) = (drain.closing.clone(), drain.ending.clone());
-            let post = Post { gateway: gateway.clone(), limits: limits.clone(), inbox, closing, ending };
+            let post =
+                Post { gateway: gateway.clone(), limits: limits.clone(), peers: peers.clone(), inbox, closing, ending };
             workers.push(post.start(number)?);
             desks.push(Desk { inbox: sender, load: Arc::default() });
         }
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let room = Room::new(self.config.limits.connections);
+        let hall = Hall { room, peers, desks, crowding: Seldom::new() };
         let steps = drain.clone();
-        let control = std::thread::Builder::new().name("control".into());
-        let control = control.spawn(move || {
-            runtime.block_on(control_loop(self, steps, desks, workers));
-            // A look at a file on a disk that hangs is not waited for.
-            runtime.shutdown_background();
-        })?;
+        let thread = std::thread::Builder::new().name("control".into());
+        let control = thread.spawn(move || control(self, steps, hall, workers))?;
         Ok(Running { gateway, reloads, drain, control: Some(control) })
     }
 }
 
+/// Runs the control thread's event loop.
+fn control(bound: Bound, drain: Drain, hall: Hall, workers: Vec<JoinHandle<()>>) {
+    match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => {
+            runtime.block_on(control_loop(bound, drain, hall, workers));
+            // A look at a file on a disk that hangs is not waited for.
+            runtime.shutdown_background();
+        }
+        Err(error) => tracing::error!(%error, "nothing is accepted: no event loop"),
+    }
+}
+
 /// Accepts, sweeps and answers probes until the drain is over.
-async fn control_loop(bound: Bound, drain: Drain, desks: Vec<Desk>, workers: Vec<JoinHandle<()>>) {
+async fn control_loop(bound: Bound, drain: Drain, hall: Hall, workers: Vec<JoinHandle<()>>) {
     let Bound { config, gateway, tls, listeners, health, .. } = bound;
-    let places = Arc::new(Semaphore::new(config.limits.connections.get()));
+    let hall = Rc::new(hall);
     if let Some(health) = health {
         tokio::spawn(health::serve(health, gateway.clone(), drain.asked.clone()));
     }
     let refresher = tokio::spawn(refresh::keep_fresh(gateway.clone(), tls.clone()));
     let sweeper = tokio::spawn(sweep_sessions(gateway));
-    let acceptors: Vec<_> =
-        listeners.into_iter().map(|listener| tokio::spawn(listener.accept(places.clone(), desks.clone()))).collect();
+    let accept = |listener: Listener| tokio::task::spawn_local(listener.accept(hall.clone()));
+    let acceptors: Vec<_> = listeners.into_iter().map(accept).collect();
     drain.until_closing(config.server.drain_delay).await;
     tls.iter().for_each(|tls| tls.close());
     for acceptor in &acceptors {
@@ -178,7 +200,7 @@ async fn control_loop(bound: Bound, drain: Drain, desks: Vec<Desk>, workers: Vec
     for acceptor in acceptors {
         let _aborted = acceptor.await;
     }
-    drop(desks);
+    drop(hall);
     let joined = tokio::task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));
     drain.close(&config.server, joined).await;
     sweeper.abort();

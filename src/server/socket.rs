@@ -23,6 +23,9 @@ const THIS_MACHINE: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 /// A stream that no event loop watches yet.
 pub(crate) type Stream = Either<net::TcpStream, unix::UnixStream>;
 
+/// A stream that this thread's event loop watches.
+pub(crate) type Connected = Either<TcpStream, UnixStream>;
+
 /// A socket that listens; a Unix socket's file goes with it.
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -126,7 +129,7 @@ pub(crate) fn bind_tcp(address: SocketAddr) -> io::Result<net::TcpListener> {
 ///
 /// # Errors
 /// What the kernel says.
-pub(crate) fn onto_this_loop(stream: Stream) -> io::Result<Either<TcpStream, UnixStream>> {
+pub(crate) fn onto_this_loop(stream: Stream) -> io::Result<Connected> {
     Ok(match stream {
         Either::Left(stream) => {
             stream.set_nodelay(true)?;

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::connection::{Accepted, Serving};
 use crate::clock::BootTime;
 use crate::config::Limits;
-use crate::gateway::{Gateway, Worker};
+use crate::gateway::{Gateway, Peers, Worker};
 
 /// How long tunnels may take to close once they are told to.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -24,6 +24,7 @@ const FAREWELL: Duration = Duration::from_secs(3);
 pub(crate) struct Post {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) peers: Arc<Peers>,
     pub(crate) inbox: mpsc::UnboundedReceiver<Accepted>,
     /// Cancelled when connections must finish.
     pub(crate) closing: CancellationToken,
@@ -49,7 +50,7 @@ impl Post {
     async fn work(mut self) {
         let worker = Worker::new(self.gateway, self.ending.clone());
         let connections = TaskTracker::new();
-        let serving = Serving { worker: worker.clone(), limits: self.limits, closing: self.closing };
+        let serving = Serving { worker: worker.clone(), limits: self.limits, peers: self.peers, closing: self.closing };
         let mut sweeps = interval(Duration::from_secs(1));
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

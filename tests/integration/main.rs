@@ -24,6 +24,7 @@ mod mutual_tls;
 mod paths;
 mod places;
 mod processes;
+mod proxies;
 mod reload;
 mod retries;
 mod routes;

@@ -3,12 +3,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
-use std::sync::Arc;
 
-use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsConnector;
 
 use crate::harness::{Connection, Frame, Gateway, USER, Upstream, WebSocket, tls};
 
@@ -26,9 +23,8 @@ async fn a_unix_socket_is_a_listener_like_others_and_its_peers_are_this_machine(
     let request = upstream.last_request();
     assert_eq!(request.field("x-forwarded-for").as_deref(), Some("127.0.0.1"));
     assert_eq!(request.field("x-forwarded-proto").as_deref(), Some("http"));
-    let connector = TlsConnector::from(Arc::new(tls::config(&gateway.ca, None)));
-    let name = ServerName::try_from("localhost").unwrap();
-    let mut secure = Connection::over(connector.connect(name, unix(&gateway, "tls.sock").await).await.unwrap());
+    let stream = tls::over(unix(&gateway, "tls.sock").await, &tls::config(&gateway.ca, None).into(), "localhost").await;
+    let mut secure = Connection::over(stream.unwrap());
     assert_eq!(secure.request(&get).await.status, 200);
     assert_eq!(upstream.last_request().field("x-forwarded-proto").as_deref(), Some("https"));
     assert_eq!(plain.request("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").await.status, 401);

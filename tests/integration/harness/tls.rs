@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::client::Io;
 use super::within;
 
 /// An authority that a test trusts, or does not.
@@ -104,6 +105,11 @@ pub(crate) async fn connect(
     name: &str,
 ) -> io::Result<TlsStream<TcpStream>> {
     let stream = within("connecting", TcpStream::connect(address)).await?;
+    over(stream, config, name).await
+}
+
+/// TLS over a stream that is open already.
+pub(crate) async fn over<S: Io>(stream: S, config: &Arc<ClientConfig>, name: &str) -> io::Result<TlsStream<S>> {
     let name = ServerName::try_from(name.to_owned()).expect("a name");
     within("TLS", TlsConnector::from(config.clone()).connect(name, stream)).await
 }
