@@ -3,13 +3,12 @@
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
-use crate::harness::{Connection, Gateway, Upstream, within};
+use crate::harness::{Connection, Prepared, Upstream, within};
 
 /// What systemd does after fork: the sockets become descriptors 3 and 4, the environment says so, then exec.
 const SYSTEMD: &str = "exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_FDS=2 LISTEN_PID=$$ LISTEN_FDNAMES=web:api \
@@ -18,12 +17,11 @@ const SYSTEMD: &str = "exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_FDS=2 LISTEN
 #[tokio::test]
 async fn sockets_of_systemd_are_accepted_on_by_their_names() {
     let upstream = Upstream::start().await;
-    let gateway = Gateway::start(&upstream).await;
-    let path = gateway.dir.path().join("api.sock");
+    let prepared = prepared(&upstream, &["api", "web"]);
+    let path = prepared.dir.path().join("api.sock");
     let (web, api) = (TcpListener::bind("127.0.0.1:0").unwrap(), UnixListener::bind(&path).unwrap());
     let address = web.local_addr().unwrap();
-    let config = config(&gateway, &["systemd:api", "systemd:web"]);
-    let mut process = start(&config, [web.into(), api.into()]);
+    let mut process = start(&prepared, [web.into(), api.into()]);
     // Nobody waits for it to be ready: the sockets hold the connections until it is.
     let get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert_eq!(Connection::plain(address).await.request(get).await.status, 401);
@@ -37,13 +35,9 @@ async fn sockets_of_systemd_are_accepted_on_by_their_names() {
 
 #[tokio::test]
 async fn a_name_that_systemd_did_not_pass_ends_the_start_with_what_it_did_pass() {
-    let gateway = Gateway::start(&Upstream::start().await).await;
-    let path = gateway.dir.path().join("api.sock");
-    let sockets = || {
-        let _old = std::fs::remove_file(&path);
-        [TcpListener::bind("127.0.0.1:0").unwrap().into(), UnixListener::bind(&path).unwrap().into()]
-    };
-    let process = start(&config(&gateway, &["systemd:https"]), sockets());
+    let prepared = prepared(&Upstream::start().await, &["https"]);
+    let api = UnixListener::bind(prepared.dir.path().join("api.sock")).unwrap();
+    let process = start(&prepared, [TcpListener::bind("127.0.0.1:0").unwrap().into(), api.into()]);
     let output = within("its end", process.wait_with_output()).await.unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -52,11 +46,10 @@ async fn a_name_that_systemd_did_not_pass_ends_the_start_with_what_it_did_pass()
 
 #[tokio::test]
 async fn sockets_for_another_process_are_left_alone() {
-    let gateway = Gateway::start(&Upstream::start().await).await;
-    let config = config(&gateway, &["systemd:web"]);
+    let prepared = prepared(&Upstream::start().await, &["web"]);
     for announced in ["", "LISTEN_FDS=1 LISTEN_PID=1 LISTEN_FDNAMES=web"] {
         let script = format!("{announced} exec \"$0\" serve --config \"$1\"");
-        let process = command(&script, &config).stdin(Stdio::null()).spawn().unwrap();
+        let process = command(&script, &prepared).stdin(Stdio::null()).spawn().unwrap();
         let output = within("its end", process.wait_with_output()).await.unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{said}");
@@ -64,26 +57,20 @@ async fn sockets_for_another_process_are_left_alone() {
     }
 }
 
-/// The gateway's own configuration with other listeners.
-fn config(gateway: &Gateway, addresses: &[&str]) -> PathBuf {
-    let folder = gateway.dir.path();
-    let mut config: toml::Table = std::fs::read_to_string(folder.join("gatewarden.toml")).unwrap().parse().unwrap();
+/// A configuration that listens on what systemd passes under these names.
+fn prepared(upstream: &Upstream, names: &[&str]) -> Prepared {
     let listeners: Vec<String> =
-        addresses.iter().map(|address| format!("{{ address = '{address}', tls = false }}")).collect();
-    let listeners: toml::Table = format!("listeners = [{}]", listeners.join(", ")).parse().unwrap();
-    config.extend(listeners);
-    let path = folder.join("activated.toml");
-    std::fs::write(&path, toml::to_string(&config).unwrap()).unwrap();
-    path
+        names.iter().map(|name| format!("{{ address = 'systemd:{name}', tls = false }}")).collect();
+    Prepared::new(upstream, &format!("listeners = [{}]", listeners.join(", ")))
 }
 
-fn start(config: &Path, [third, fourth]: [OwnedFd; 2]) -> Child {
-    command(SYSTEMD, config).stdin(third).stdout(fourth).spawn().unwrap()
+fn start(prepared: &Prepared, [third, fourth]: [OwnedFd; 2]) -> Child {
+    command(SYSTEMD, prepared).stdin(third).stdout(fourth).spawn().unwrap()
 }
 
-fn command(script: &str, config: &Path) -> Command {
+fn command(script: &str, prepared: &Prepared) -> Command {
     let mut command = Command::new("sh");
-    command.args(["-c", script, env!("CARGO_BIN_EXE_gatewarden")]).arg(config);
+    command.args(["-c", script, env!("CARGO_BIN_EXE_gatewarden")]).arg(&prepared.path);
     command.stderr(Stdio::piped()).kill_on_drop(true);
     command
 }

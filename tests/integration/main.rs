@@ -4,6 +4,7 @@
 
 mod activation;
 mod balancing;
+mod balancers;
 mod bodies;
 mod client;
 mod contract;
