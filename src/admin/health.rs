@@ -1,5 +1,6 @@
 //! The probes, /livez, /readyz and /startupz, and /metrics. Readiness fails with the drain, never with an upstream.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::metrics;
@@ -22,12 +24,16 @@ use crate::telemetry::exposition::Syntax;
 /// A probe that says nothing for this long is closed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Connections at once; one more cuts the oldest, so that who holds connections open keeps no probe from its answer.
+const MOST: usize = 32;
+
 /// Answers probes until the runtime ends; `draining` is cancelled when readiness must fail.
 pub(crate) async fn serve(socket: StdListener, gateway: Arc<Gateway>, draining: CancellationToken) {
     let listener = match TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "no probes: the health listener does not work"),
     };
+    let mut probes: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -40,7 +46,12 @@ pub(crate) async fn serve(socket: StdListener, gateway: Arc<Gateway>, draining: 
                     .timer(TokioTimer::new())
                     .header_read_timeout(PATIENCE)
                     .serve_connection(TokioIo::new(stream), service);
-                tokio::spawn(connection);
+                probes.push_back(tokio::spawn(connection).abort_handle());
+                if probes.len() > MOST
+                    && let Some(oldest) = probes.pop_front()
+                {
+                    oldest.abort();
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "a probe could not be accepted");

@@ -3,7 +3,6 @@
 use super::findings::Wrong;
 use super::scalars::unknown_word;
 use super::section::Section;
-use super::tree::{Node, Value};
 use super::value::quoted;
 
 const FIX: &str = "remove it";
@@ -13,14 +12,6 @@ impl Section<'_> {
     pub(super) fn unsupported(&mut self, key: &'static str) {
         if let Some(node) = self.take(key) {
             self.wrong(key, &node.key, not_yet("not supported by this build yet"));
-        }
-    }
-
-    /// A key that can only say `off`.
-    pub(super) fn unsupported_but(&mut self, key: &'static str, off: &str) {
-        let Some(node) = self.take(key) else { return };
-        if !says(&node, off) {
-            self.wrong(key, &node.place, not_yet("not supported by this build yet"));
         }
     }
 
@@ -37,8 +28,4 @@ impl Section<'_> {
 /// That something is known but not done.
 pub(super) fn not_yet(what: impl Into<String>) -> Wrong {
     Wrong::new(what, FIX)
-}
-
-fn says(node: &Node, word: &str) -> bool {
-    matches!(&node.value, Value::Text(text) | Value::Raw(text) if text == word)
 }

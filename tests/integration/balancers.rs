@@ -58,6 +58,18 @@ async fn the_health_listener_answers_http_1_0() {
 }
 
 #[tokio::test]
+async fn connections_that_are_held_open_keep_no_probe_from_its_answer() {
+    let gateway = Gateway::start(&Upstream::start().await).await;
+    let mut held = Vec::new();
+    for _ in 0..100 {
+        held.push(Connection::plain(gateway.health).await);
+    }
+    let mut probe = Connection::plain(gateway.health).await;
+    assert_eq!(probe.request("GET /readyz HTTP/1.0\r\n\r\n").await.status, 200);
+    assert!(held[0].closed().await);
+}
+
+#[tokio::test]
 async fn connections_that_say_nothing_are_no_news() {
     let settings = "log.level = 'info'\nserver.trusted_proxies = ['127.0.0.1']\n\
                     listeners = [{ address = '127.0.0.1:0', tls = true }, { address = '127.0.0.1:0', tls = false },\

@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod activation;
-mod balancing;
 mod balancers;
+mod balancing;
 mod bodies;
 mod client;
 mod contract;
 mod cors;
 mod credentials;
+mod crowds;
 mod drain;
 mod early;
 mod explain;
