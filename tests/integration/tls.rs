@@ -5,11 +5,12 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
 
+use rcgen::CertificateParams;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConnection, HandshakeKind};
 
 use crate::harness::tls::{Authority, Identity, config, config_for, connect, shown};
-use crate::harness::{Connection, Gateway, Upstream, eventually};
+use crate::harness::{Connection, Gateway, Prepared, Process, Upstream, eventually};
 
 const PAIRS: &str = "tls.certificates = [{ chain = 'DIR/a.pem', key = 'DIR/a.key' },
                                         { chain = 'DIR/b.pem', key = 'DIR/b.key' }]";
@@ -78,6 +79,30 @@ async fn a_bad_pair_keeps_the_old_one_until_it_is_mended() {
     replace(gateway.dir.path(), "a.pem", &new.chain);
     replace(gateway.dir.path(), "a.key", &new.key);
     shows(&gateway, &authority, &new).await;
+}
+
+#[tokio::test]
+async fn the_log_says_what_was_loaded_what_ends_and_what_is_wrong() {
+    let (authority, prepared) =
+        (Authority::new("logged"), Prepared::new(&Upstream::start().await, "log.level = 'info'"));
+    let mut process = Process::serve(&prepared);
+    assert!(process.says("certificate loaded").await.contains("localhost api.example.com other.example.com"));
+    process.address().await;
+    let mut old = CertificateParams::new(["old.example".to_owned()]).unwrap();
+    old.not_after = rcgen::date_time_ymd(2021, 2, 3);
+    let old = authority.sign(&old);
+    replace(prepared.dir.path(), "server.pem", &old.chain);
+    replace(prepared.dir.path(), "server.key", &old.key);
+    process.says("old.example").await;
+    assert!(process.says("has expired").await.contains("2021-02-03T00:00:00Z"));
+    replace(prepared.dir.path(), "server.key", &authority.server(&["old.example"]).key);
+    let line = process.says("the old one stays in use").await;
+    let key = prepared.dir.path().join("server.key");
+    assert!(
+        line.contains("are no pair")
+            && line.contains(key.to_str().unwrap())
+            && line.contains("give the key that belongs")
+    );
 }
 
 #[tokio::test]
