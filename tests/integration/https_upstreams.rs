@@ -114,6 +114,19 @@ async fn a_changed_authority_counts_for_connections_that_are_open_already() {
 }
 
 #[tokio::test]
+async fn a_reload_that_names_servers_otherwise_uses_no_connection_from_before() {
+    let authority = Authority::new("upstreams");
+    let (upstream, gateway, lines) = setup(&authority, &authority.server(&["localhost"]), BELIEVED).await;
+    assert_eq!(gateway.get("/", &lines).await.status, 200);
+    let other = "upstreams.main.tls = { ca = 'DIR/upstream.pem', server_name = 'engine.internal' }";
+    gateway.reload(&upstream, other);
+    eventually("distrust", || async { gateway.get("/", &lines).await.status == 502 }).await;
+    let seen = upstream.requests().len();
+    gateway.get("/", &lines).await.is_refusal(502, "The API cannot be reached");
+    assert_eq!(upstream.requests().len(), seen);
+}
+
+#[tokio::test]
 async fn a_websocket_passes_through_to_a_server_with_tls() {
     let authority = Authority::new("upstreams");
     let (_upstream, gateway, lines) = setup(&authority, &authority.server(&["localhost"]), BELIEVED).await;

@@ -98,9 +98,7 @@ async fn the_upstream_is_told_the_clients_name_and_never_a_forged_one() {
 async fn an_access_line_names_the_client_that_a_certificate_names() {
     let authority = Authority::new("clients");
     let upstream = Upstream::start().await;
-    let settings = format!(
-        "{ROUTES}\ntls.client_ca = 'DIR/clients.pem'\ntls.client_auth = 'optional'\nlog = {{ access = 'DIR/access.log' }}"
-    );
+    let settings = settings("optional") + "\nlog = { access = 'DIR/access.log' }";
     let gateway = Gateway::with_files(&upstream, &settings, &[("clients.pem", &authority.pem())]).await;
     get(&gateway, &authority.client("other.internal"), "/billing", "").await.is_refusal(403, "Forbidden");
     let told = r#""client":"other.internal""#;
@@ -126,6 +124,25 @@ async fn a_resumed_session_keeps_its_name_until_the_authority_changes() {
         assert!(is_turned_away(again).await, "{version:?} by id: {by_id}");
         assert_eq!(upstream.requests().len(), seen);
         visit(&gateway, &resuming(&gateway, &new.client("a.machines"), (version, by_id)), HandshakeKind::Full).await;
+    }
+}
+
+#[tokio::test]
+async fn a_reload_that_asks_more_of_clients_counts_for_those_that_come_back() {
+    for version in [&TLS12, &TLS13] {
+        let authority = Authority::new("clients");
+        let (upstream, gateway) = setup(&authority, "optional").await;
+        let unknown = Arc::new(config_for(&gateway.ca, None, &[version]));
+        let mut known = Connection::over(connect(gateway.tls, &unknown, "localhost").await.unwrap());
+        assert_eq!(known.request("GET /open HTTP/1.1\r\nHost: localhost\r\n\r\n").await.status, 200);
+        let mut machine = gateway.connect_as(&authority.client("a.machines")).await.unwrap();
+        gateway.reload(&upstream, &settings("required"));
+        assert!(machine.closed().await, "it was let in under other settings");
+        let seen = upstream.requests().len();
+        let again = connect(gateway.tls, &unknown, "localhost").await.map(Connection::over);
+        assert!(is_turned_away(again).await, "{version:?}");
+        assert_eq!(upstream.requests().len(), seen);
+        assert_eq!(get(&gateway, &authority.client("a.machines"), "/machines", "").await.status, 200);
     }
 }
 
@@ -167,9 +184,12 @@ async fn a_certificate_that_expired_since_is_turned_away_though_its_session_is_r
 /// A gateway that believes the authority's clients.
 async fn setup(authority: &Authority, demand: &str) -> (Upstream, Gateway) {
     let upstream = Upstream::start().await;
-    let settings = format!("{ROUTES}\ntls.client_ca = 'DIR/clients.pem'\ntls.client_auth = '{demand}'");
-    let gateway = Gateway::with_files(&upstream, &settings, &[("clients.pem", &authority.pem())]).await;
+    let gateway = Gateway::with_files(&upstream, &settings(demand), &[("clients.pem", &authority.pem())]).await;
     (upstream, gateway)
+}
+
+fn settings(demand: &str) -> String {
+    format!("{ROUTES}\ntls.client_ca = 'DIR/clients.pem'\ntls.client_auth = '{demand}'")
 }
 
 fn config(gateway: &Gateway, identity: Option<&Identity>) -> Arc<ClientConfig> {
