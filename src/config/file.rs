@@ -100,27 +100,29 @@ fn log(section: &mut Section<'_>) -> Log {
     Log {
         level: section.choice_or("level", Level::INFO, &levels),
         format: section.choice_or("format", LogFormat::Json, &[("json", LogFormat::Json), ("text", LogFormat::Text)]),
-        access: section.parsed_or("access", AccessLog::Stdout, access_log),
-        audit: section.parsed_or("audit", AuditLog::Stderr, audit_log),
+        access: section.parsed("access", file_path).map_or(AccessLog::Stdout, access_log),
+        audit: audit_log(section),
         query: section.flag_or("query", false),
     }
 }
 
-fn access_log(text: &str) -> Result<AccessLog, Wrong> {
-    Ok(match text {
-        "stdout" => AccessLog::Stdout,
-        "none" => AccessLog::None,
-        file => AccessLog::File(file.into()),
-    })
+fn access_log(target: Located<PathBuf>) -> AccessLog {
+    match target.value.to_str() {
+        Some("stdout") => AccessLog::Stdout,
+        Some("none") => AccessLog::None,
+        _ => AccessLog::File(target),
+    }
 }
 
-fn audit_log(text: &str) -> Result<AuditLog, Wrong> {
-    Ok(match text {
-        "stdout" => AuditLog::Stdout,
-        "stderr" => AuditLog::Stderr,
-        "none" => return Err(Wrong::new("audit lines can't be turned off", "say \"stderr\", \"stdout\" or a file")),
-        file => AuditLog::File(file.into()),
-    })
+fn audit_log(section: &mut Section<'_>) -> AuditLog {
+    let off = || Wrong::new("audit lines can't be turned off", "say \"stderr\", \"stdout\" or a file");
+    let target = section.parsed("audit", |text| if text == "none" { Err(off()) } else { file_path(text) });
+    let Some(target) = target else { return AuditLog::Stderr };
+    match target.value.to_str() {
+        Some("stdout") => AuditLog::Stdout,
+        Some("stderr") => AuditLog::Stderr,
+        _ => AuditLog::File(target),
+    }
 }
 
 /// A file's name; whether it exists is asked by those who open it.
@@ -134,6 +136,12 @@ mod tests {
 
     use super::super::testing::{LEAST, bad, good, read};
     use super::*;
+    use crate::config::Place;
+    use std::path::Path;
+
+    fn at(path: &str) -> Located<PathBuf> {
+        Located { value: path.into(), place: Place::whole(Path::new("g.toml")) }
+    }
 
     #[test]
     fn absent_means_the_default() {
@@ -164,7 +172,7 @@ mod tests {
     #[test]
     fn an_access_log_can_be_a_file() {
         assert_eq!(good("[log]\naccess = \"none\"\n").log.access, AccessLog::None);
-        assert_eq!(good("[log]\naccess = \"a.log\"\nlevel = \"trace\"\n").log.access, AccessLog::File("a.log".into()));
+        assert_eq!(good("[log]\naccess = \"a.log\"\nlevel = \"trace\"\n").log.access, AccessLog::File(at("a.log")));
         assert_eq!(bad("[log]\nlevel = \"inof\"\n"), ["log.level: \"inof\" is not known; did you mean \"info\"?"]);
     }
 
@@ -172,7 +180,7 @@ mod tests {
     fn audit_lines_go_to_standard_error_unless_told_otherwise() {
         assert_eq!(good("").log.audit, AuditLog::Stderr);
         assert_eq!(good("[log]\naudit = \"stdout\"\n").log.audit, AuditLog::Stdout);
-        assert_eq!(good("[log]\naudit = \"audit.log\"\n").log.audit, AuditLog::File("audit.log".into()));
+        assert_eq!(good("[log]\naudit = \"audit.log\"\n").log.audit, AuditLog::File(at("audit.log")));
         assert_eq!(
             bad("[log]\naudit = \"none\"\n"),
             ["log.audit: audit lines can't be turned off; say \"stderr\", \"stdout\" or a file"]

@@ -32,8 +32,8 @@ fn listener(section: &mut Section<'_>) -> Option<Listener> {
         section.wrong("redirect", &redirect.place, Wrong::new("a listener with TLS has nothing to redirect to", fix));
     }
     let default = ListenAddress::Tcp(SocketAddr::from(([0; 8], 10022)));
-    let default = || Located { value: default, place: section.place().clone() };
-    let address = if section.has("address") { None } else { Some(default()) };
+    let default = Located { value: default, place: section.place().clone() };
+    let address = (!section.has("address")).then_some(default);
     let address = section.parsed("address", listen_address).or(address)?;
     let proxy_protocol = section.flag_or("proxy_protocol", false);
     Some(Listener { address, tls: tls?.value, redirect: redirect.is_some(), proxy_protocol })

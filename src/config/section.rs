@@ -46,13 +46,21 @@ impl<'f> Section<'f> {
         self.entries.remove(key)
     }
 
+    /// The node at that key, which is never offered to anybody, for this build refuses it.
+    pub(super) fn take_refused(&mut self, key: &str) -> Option<Node> {
+        self.entries.remove(key)
+    }
+
     /// What is left, where the keys are names that the operator chose.
     pub(super) fn take_rest(&mut self) -> Table {
         std::mem::take(&mut self.entries)
     }
 
-    /// Whether the key was written; does not take it.
-    pub(super) fn has(&self, key: &str) -> bool {
+    /// Whether the key was written; does not take it, but it is known from now on.
+    pub(super) fn has(&mut self, key: &'static str) -> bool {
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         self.entries.contains_key(key)
     }
 
@@ -91,5 +99,20 @@ impl<'f> Section<'f> {
             let fix = suggest::fix(key, self.asked.iter().copied(), format!("known here: {}", self.asked.join(", ")));
             self.wrong(key, &node.key, Wrong::new("unknown key", fix));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::bad;
+
+    #[test]
+    fn an_unknown_key_is_told_what_there_is_and_nothing_that_is_refused() {
+        let problems = bad("[colour]\n");
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        for there in ["cors", "health", "upstreams", "routes", "log"] {
+            assert!(problems[0].contains(there), "{there}: {problems:?}");
+        }
+        assert!(!problems[0].contains("admin"), "{problems:?}");
     }
 }

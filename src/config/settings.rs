@@ -429,14 +429,14 @@ pub enum LogFormat {
 }
 
 /// Where access lines go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum AccessLog {
     /// Standard output.
     Stdout,
     /// Nowhere.
     None,
     /// A file, appended to, reopened on SIGHUP.
-    File(PathBuf),
+    File(Located<PathBuf>),
 }
 
 impl fmt::Display for ListenAddress {
@@ -450,12 +450,12 @@ impl fmt::Display for ListenAddress {
 }
 
 /// Where audit lines go; they can't be turned off.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum AuditLog {
     /// Standard output, among the access lines.
     Stdout,
     /// Standard error, among the program's own messages.
     Stderr,
     /// A file, appended to, reopened on SIGHUP.
-    File(PathBuf),
+    File(Located<PathBuf>),
 }

@@ -10,7 +10,7 @@ const FIX: &str = "remove it";
 impl Section<'_> {
     /// A key that is refused whatever it says.
     pub(super) fn unsupported(&mut self, key: &'static str) {
-        if let Some(node) = self.take(key) {
+        if let Some(node) = self.take_refused(key) {
             self.wrong(key, &node.key, not_yet("not supported by this build yet"));
         }
     }

@@ -46,6 +46,7 @@ use crate::config::{Config, Problems};
 use crate::gateway::{Gateway, Peers};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::audit::Audit;
+use crate::telemetry::writable;
 use crate::watch::Watch;
 use drain::Drain;
 use listener::{Desk, Door, Hall, Listener};
@@ -92,6 +93,7 @@ impl Server {
     /// Everything that is missing or wrong, each with its place.
     pub fn prepare(config: &Config) -> Result<Self, Problems> {
         let mut problems = Problems::default();
+        writable::check(&config.log, &mut problems);
         let users = watch_users(&config.directories);
         let tls = config.tls.as_ref().and_then(|tls| Tls::load(tls, &mut problems)).map(Arc::new);
         match Gateway::build(config, &mut problems) {

@@ -91,7 +91,7 @@ impl AccessLog {
         let target = Target::open(match &config.access {
             config::AccessLog::None => return Ok(Self::silent()),
             config::AccessLog::Stdout => Place::Stdout,
-            config::AccessLog::File(path) => Place::File(path.clone()),
+            config::AccessLog::File(file) => Place::File(file.value.clone()),
         })?;
         let queue = Arc::new(Queue {
             format: config.format,
@@ -262,7 +262,10 @@ mod tests {
     fn logged(format: LogFormat, write: impl FnOnce(&AccessLog, &Path)) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("access.log");
-        let access = config::AccessLog::File(path.clone());
+        let access = config::AccessLog::File(config::Located {
+            value: path.clone(),
+            place: config::Place::whole(Path::new("gatewarden.toml")),
+        });
         let audit = config::AuditLog::Stderr;
         let config = config::Log { level: tracing::Level::INFO, format, access, audit, query: false };
         let log = AccessLog::open(&config).unwrap();

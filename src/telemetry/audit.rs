@@ -54,7 +54,7 @@ impl Audit {
         let target = Target::open(match &config.audit {
             config::AuditLog::Stdout => Place::Stdout,
             config::AuditLog::Stderr => Place::Stderr,
-            config::AuditLog::File(path) => Place::File(path.clone()),
+            config::AuditLog::File(file) => Place::File(file.value.clone()),
         })?;
         Self::start(config.format, target)
     }

@@ -9,3 +9,4 @@ pub mod log;
 pub mod meter;
 pub mod process;
 mod target;
+pub(crate) mod writable;

@@ -6,6 +6,26 @@ use tokio::net::unix::pipe;
 use crate::harness::{Connection, Prepared, Process, Upstream, eventually, within};
 
 #[tokio::test]
+async fn a_log_that_cannot_be_written_is_a_problem_of_the_configuration_with_its_line() {
+    for key in ["access", "audit"] {
+        let prepared = Prepared::new(&Upstream::start().await, &format!("log.{key} = 'DIR/none/a.log'"));
+        for command in ["check", "serve"] {
+            let output = std::process::Command::new(env!("CARGO_BIN_EXE_gatewarden"))
+                .args([command, "--config"])
+                .arg(&prepared.path)
+                .output()
+                .unwrap();
+            let told = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(64), "{command} {key}: {told}");
+            let text = std::fs::read_to_string(&prepared.path).unwrap();
+            let line = 1 + text.lines().position(|line| line.starts_with(&format!("{key} = "))).unwrap();
+            assert!(told.contains(&format!("gatewarden.toml:{line}: log.{key}: ")), "{told}");
+        }
+        assert!(!prepared.dir.path().join("none").exists());
+    }
+}
+
+#[tokio::test]
 async fn a_signal_drains_and_ends_with_0() {
     for signal in ["TERM", "INT"] {
         let prepared = Prepared::new(&Upstream::start().await, "log.level = 'info'");
