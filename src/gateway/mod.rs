@@ -15,6 +15,7 @@ mod forwarded;
 mod framing;
 mod identity;
 mod login;
+mod login_body;
 mod metrics;
 mod peer;
 mod peers;

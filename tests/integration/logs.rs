@@ -115,6 +115,33 @@ async fn a_client_that_leaves_before_its_login_is_decided_leaves_a_line() {
     assert!([json!("client_gone"), json!("body_broken")].contains(&line["reason"]), "{line}");
 }
 
+#[tokio::test]
+async fn while_audit_lines_cannot_be_written_nobody_logs_in_and_those_who_are_in_go_on() {
+    let upstream = Upstream::start().await;
+    let settings = "log.audit = '/dev/full'\nserver.trusted_proxies = ['127.0.0.1']";
+    let gateway = Gateway::with(&upstream, settings).await;
+    let pair = gateway.login(&USER).await;
+    let body = json!({ "username": "x".repeat(500), "password": "" }).to_string();
+    let head = "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+    let request = format!("{head}X-Request-Id: {}\r\nContent-Length: {}\r\n\r\n{body}", "y".repeat(128), body.len());
+    let mut connection = gateway.plain().await;
+    // Each leaves a line of more than 700 bytes; a MiB may wait.
+    let mut refused = 0;
+    let stuck = loop {
+        let answer = connection.request(&request).await;
+        match answer.status {
+            404 | 429 => refused += 1,
+            _ => break answer,
+        }
+    };
+    stuck.is_refusal(503, "Logins cannot be recorded");
+    assert_eq!(stuck.field("retry-after"), Some("5"));
+    assert!((1000..1500).contains(&refused), "{refused}");
+    assert_eq!(gateway.get("/", &pair.lines()).await.status, 200);
+    assert_eq!(gateway.logout(&pair).await.status, 200);
+    gateway.get("/", &pair.lines()).await.is_refusal(401, "Invalid token or key");
+}
+
 /// The audit lines, once there are so many.
 async fn audited(gateway: &Gateway, count: usize) -> Vec<Value> {
     let whole = || gateway.audit_log().lines().filter(|line| line.ends_with('}')).count() >= count;
