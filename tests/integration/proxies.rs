@@ -91,6 +91,24 @@ async fn who_is_no_trusted_proxy_is_closed_whatever_it_announces() {
 }
 
 #[tokio::test]
+async fn who_is_closed_is_counted_by_the_reason() {
+    for (trusted, reason) in [(TRUSTED, "unannounced"), ("server.trusted_proxies = ['10.0.0.0/8']", "untrusted_proxy")]
+    {
+        let (_upstream, gateway, _) = setup("tls = false", trusted).await;
+        let mut connection = Connection::plain(gateway.plain).await;
+        let _refused = connection.try_send("GET / HTTP/1.1\r\n\r\n").await;
+        assert!(connection.closed().await);
+        let line = format!("gatewarden_connections_broken_total{{reason=\"{reason}\"}} 1");
+        eventually("the count", async || {
+            let mut scraper = Connection::plain(gateway.health).await;
+            let metrics = scraper.request("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+            metrics.text().contains(&line)
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn an_announcement_that_does_not_come_in_time_closes_the_connection() {
     let (_upstream, gateway, _) = setup("tls = false", &format!("{TRUSTED}\nlimits.handshake_timeout = '300ms'")).await;
     for begun in ["", "PROXY TCP4 1.2"] {
