@@ -169,7 +169,7 @@ async fn a_certificate_that_expired_since_is_turned_away_though_its_session_is_r
     let authority = Authority::new("clients");
     let (upstream, gateway) = setup(&authority, "required").await;
     let mut short = CertificateParams::new(["a.machines".to_owned()]).unwrap();
-    short.not_after = (SystemTime::now() + Duration::from_secs(3)).into();
+    short.not_after = (SystemTime::now() + Duration::from_secs(5)).into();
     let client = resuming(&gateway, &authority.sign(&short), (&TLS12, false));
     visit(&gateway, &client, HandshakeKind::Full).await;
     let refused = || async {
