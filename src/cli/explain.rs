@@ -122,7 +122,8 @@ fn forwarded_words(f: &mut fmt::Formatter<'_>, method: &str, forwarded: &Forward
         write!(f, "\n               of another role: {}", Answer(refused))?;
     }
     if let Some(refused) = &forwarded.other_clients {
-        write!(f, "\n               of a client whose certificate is not listed: {}", Answer(refused))?;
+        write!(f, "\n  clients      {}", forwarded.clients.join(", "))?;
+        write!(f, "\n               any other, or without a certificate: {}", Answer(refused))?;
     }
     let balance = if forwarded.balance == "session" { "the session's own first" } else { "the least busy first" };
     write!(f, "\n  upstream     {}: {} ({balance})", forwarded.upstream, forwarded.servers.join(", "))?;

@@ -1,5 +1,7 @@
 //! Which clients a route is open to, by the names that their certificates give them.
 
+use std::fmt;
+
 use super::findings::Wrong;
 use super::value::quoted;
 
@@ -22,6 +24,16 @@ impl ClientPattern {
             Self::Exact(known) => known == name,
             Self::OneLabelBefore(parent) => name.strip_suffix(parent.as_str()).is_some_and(is_label),
             Self::AllBelow(start) => name.len() > start.len() && name.starts_with(start.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for ClientPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => f.write_str(name),
+            Self::OneLabelBefore(parent) => write!(f, "*{parent}"),
+            Self::AllBelow(start) => write!(f, "{start}*"),
         }
     }
 }
@@ -76,6 +88,13 @@ mod tests {
         assert!(matches("spiffe://prod/web/*", "spiffe://prod/web/a/b"));
         for other in ["spiffe://prod/web/", "spiffe://prod/web", "spiffe://prod/webs/a", "xspiffe://prod/web/a"] {
             assert!(!matches("spiffe://prod/web/*", other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_shown_as_it_was_written() {
+        for text in ["billing.internal", "*.internal", "spiffe://prod/web/*"] {
+            assert_eq!(client_pattern(text).unwrap().to_string(), text);
         }
     }
 

@@ -94,6 +94,8 @@ pub struct Forwarded {
     pub roles: Vec<String>,
     /// The answer to other roles.
     pub other_roles: Option<Refused>,
+    /// Clients that may pass, by certificate; empty: all.
+    pub clients: Vec<String>,
     /// The answer to clients whose certificate is not listed.
     pub other_clients: Option<Refused>,
     /// Name of the upstream.
@@ -212,6 +214,7 @@ impl Explainer {
             without_session: session.then(|| Refusal::InvalidToken.into()),
             roles: route.roles.iter().map(Role::to_string).collect(),
             other_roles: (!route.roles.is_empty()).then(|| Refusal::Forbidden.into()),
+            clients: route.clients().iter().map(ToString::to_string).collect(),
             other_clients: route.knows_clients().then(|| Refusal::WrongClient.into()),
             upstream: upstream.name.to_string(),
             servers: upstream.servers().map(|server| server.label.to_string()).collect(),
@@ -233,6 +236,10 @@ impl Explainer {
         sets.push(client::X_REQUEST_ID);
         if !route.public {
             sets.extend([&names.user, &names.domain, &names.role, &names.session].map(Clone::clone));
+        }
+        let asks_clients = self.config.tls.as_ref().is_some_and(|tls| tls.clients.is_some());
+        if asks_clients && (!route.public || route.knows_clients()) {
+            sets.push(names.client.clone());
         }
         if route.forward_credentials {
             sets.extend([credentials::X_KEY, credentials::X_ACCESS_TOKEN]);

@@ -48,6 +48,11 @@ impl Forward {
         Sources { header, query, forwarded }
     }
 
+    /// The clients that it is open to, known by their certificates; none: to all.
+    pub(crate) fn clients(&self) -> &[ClientPattern] {
+        &self.clients
+    }
+
     /// Whether it is open to some clients only, known by their certificates.
     pub(crate) fn knows_clients(&self) -> bool {
         !self.clients.is_empty()

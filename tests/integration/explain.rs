@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
+use crate::harness::tls::Authority;
 use crate::harness::{Gateway, USER, Upstream};
 
 const RULES: &str = "
@@ -96,6 +97,25 @@ async fn without_a_session_and_with_another_role_the_gateway_answers_as_said() {
     gateway.get("/b/x", &lines).await.is_refusal(other.status, other.info);
     upstream.saw_nothing();
     assert_eq!(said.roles, ["root", "ops"]);
+}
+
+#[tokio::test]
+async fn a_route_for_some_clients_names_them_and_what_others_are_answered() {
+    let (upstream, authority) = (Upstream::start().await, Authority::new("clients"));
+    let settings = "routes = [{ path = '/', upstream = 'main', access = 'public', clients = ['a.machines', '*.b'] }]
+                    tls.client_ca = 'DIR/clients.pem'\ntls.client_auth = 'optional'";
+    let gateway = Gateway::with_files(&upstream, settings, &[("clients.pem", &authority.pem())]).await;
+    let path = gateway.dir.path().join("gatewarden.toml");
+    let config = gatewarden::config::load(&path, std::iter::empty()).unwrap();
+    let explained = explain(&Explainer::new(config).unwrap(), "GET", "/x", None);
+    let Outcome::Forwarded(said) = explained.outcome else { panic!("{explained:?}") };
+    assert_eq!(said.clients, ["a.machines", "*.b"]);
+    assert!(said.sets.contains(&"x-client-identity".to_owned()));
+    let other = said.other_clients.unwrap();
+    gateway.get("/x", "").await.is_refusal(other.status, other.info);
+    upstream.saw_nothing();
+    let words = run(&["explain", "--config", path.to_str().unwrap(), "GET", "/x"]);
+    assert!(String::from_utf8(words.stdout).unwrap().contains("clients      a.machines, *.b"));
 }
 
 #[tokio::test]
