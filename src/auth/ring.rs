@@ -1,7 +1,7 @@
 //! The ring of token secrets: the first signs, all are remembered. Knows no sessions.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,8 @@ use uuid::Uuid;
 use super::token::AccessToken;
 use crate::config::{Located, Problems, Secret, Tokens};
 
+/// The most bytes of a secret: what is longer is some other file.
+const LONGEST: u64 = 64 * 1024;
 /// HS256 takes any key; a shorter one than its digest is weaker than it looks (RFC 7518, section 3.2).
 const SHORTEST: usize = 32;
 
@@ -118,7 +120,13 @@ fn read(path: &Path) -> io::Result<Secret> {
     if mode & 0o007 != 0 {
         tracing::warn!(path = %path.display(), "others can read a token secret, mode {mode:o}; chmod 640 or 600");
     }
-    std::fs::read(path).map(Secret::new)
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    let secret = Secret::new(bytes);
+    if secret.expose().len() as u64 > LONGEST {
+        return Err(io::Error::other(format!("it is longer than {LONGEST} bytes")));
+    }
+    Ok(secret)
 }
 
 #[cfg(test)]
@@ -174,6 +182,14 @@ mod tests {
         assert!(claims(&token, secret.trim_ascii()).is_err());
         assert!(claims(&token, &[2; 40]).is_err());
         assert_eq!(id, load(&[&secret]).0.unwrap().ids().next().unwrap());
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_a_secret_is_a_problem() {
+        let longest = usize::try_from(LONGEST).unwrap();
+        assert!(load(&[&vec![b'x'; longest]]).0.is_some());
+        let (ring, problems) = load(&[&vec![b'x'; longest + 1]]);
+        assert!(ring.is_none() && problems.to_string().contains("longer than"), "{problems}");
     }
 
     #[test]

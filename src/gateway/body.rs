@@ -40,7 +40,8 @@ impl Body {
 
     /// An upstream's stream, and what lets it pass.
     pub(crate) fn upstream(body: AnswerBody, admission: Admission) -> Self {
-        Self { content: Content::Upstream(Box::new(body)), admission: Some(admission), ..Self::full("") }
+        let content = Content::Upstream(Box::new(body));
+        Self { content, record: None, unread: None, admission: Some(admission), tunnel: None }
     }
 
     /// Until when the answer may be given; `None` for the gateway's own and on public routes: without end. To be asked once.
@@ -68,22 +69,32 @@ impl Body {
     }
 
     /// Counts what is sent in `record` from here on.
-    pub(crate) fn recorded(self, record: Rc<Record>) -> Self {
-        Self { record: Some(record), ..self }
+    pub(crate) fn recorded(mut self, record: Rc<Record>) -> Self {
+        self.record = Some(record);
+        self
     }
 
     /// Keeps what nobody read of the request, unless its client still waits to be asked for it (RFC 9110, section 10.1.1), or what
     /// was on its way upstream when the gateway answered in the upstream's stead.
-    pub(crate) fn before(self, request: Request<Option<Incoming>>) -> Self {
+    pub(crate) fn before(mut self, request: Request<Option<Incoming>>) -> Self {
         let waits = request.headers().contains_key(EXPECT);
         let begun = self.record.as_ref().filter(|_| matches!(self.content, Content::Own(_)));
         let left = request.into_body().filter(|_| !waits).or_else(|| begun?.take_back());
-        Self { unread: left.filter(|body| !body.is_end_stream()), ..self }
+        self.unread = left.filter(|body| !body.is_end_stream());
+        self
     }
 
     /// The request's body, where this answers before it was read.
     pub(crate) fn take_unread(&mut self) -> Option<Incoming> {
         self.unread.take()
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Some(record) = self.record.as_ref().filter(|_| !self.is_end_stream()) {
+            record.cut();
+        }
     }
 }
 
@@ -97,11 +108,11 @@ impl HttpBody for Body {
             Content::Own(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Content::Upstream(body) => Pin::new(body.as_mut()).poll_frame(cx),
         };
-        if let (Poll::Ready(Some(frame)), Some(record)) = (&polled, &self.record) {
-            match frame {
-                Ok(frame) => record.sent(frame.data_ref().map_or(0, Bytes::len)),
-                Err(_) => record.broke_off(),
-            }
+        match (&polled, &self.record) {
+            (Poll::Ready(Some(Ok(frame))), Some(record)) => record.sent(frame.data_ref().map_or(0, Bytes::len)),
+            (Poll::Ready(Some(Err(_))), Some(record)) => record.broke_off(),
+            (Poll::Ready(None), _) => self.content = Content::Own(Bytes::new()),
+            _ => {}
         }
         polled
     }

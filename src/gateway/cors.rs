@@ -1,10 +1,11 @@
 //! Cross-origin answers (WHATWG Fetch, "CORS protocol"): preflights, and the headers on every answer. One set, the gateway's.
 
 use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
+    ORIGIN, VARY,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 
 use super::body::Body;
 use crate::config::{self, Origins};
@@ -48,11 +49,8 @@ impl Cors {
         Some(response)
     }
 
-    /// Leaves exactly one set of CORS headers on an answer to `origin`.
+    /// Sets the headers of an answer to `origin`; an upstream's are gone by then, see [`strip`].
     pub(crate) fn mark(&self, answer: &mut HeaderMap, origin: Option<&HeaderValue>) {
-        for name in FROM_UPSTREAM {
-            answer.remove(name);
-        }
         if matches!(self.origins, Origins::Listed(_)) {
             answer.append(VARY, HeaderValue::from_static("Origin"));
         }
@@ -70,9 +68,21 @@ impl Cors {
     }
 }
 
-/// What an upstream may not say beside the gateway, but for what a preflight's answer holds, which [`Cors::preflight`] sets.
-const FROM_UPSTREAM: [&str; 3] =
-    ["access-control-allow-origin", "access-control-allow-credentials", "access-control-expose-headers"];
+/// Removes what an upstream said, so that there is one set of these headers: the gateway's.
+pub(crate) fn strip(answer: &mut HeaderMap) {
+    for name in FROM_UPSTREAM {
+        answer.remove(name);
+    }
+}
+
+const FROM_UPSTREAM: [HeaderName; 6] = [
+    ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS,
+    ACCESS_CONTROL_EXPOSE_HEADERS,
+    ACCESS_CONTROL_ALLOW_HEADERS,
+    ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_MAX_AGE,
+];
 
 #[cfg(test)]
 mod tests {
@@ -109,6 +119,7 @@ mod tests {
         let answer = cors.preflight(&asked(Method::OPTIONS, "https://b")).unwrap();
         assert!(answer.headers().is_empty());
         let mut headers = HeaderMap::from_iter([(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))]);
+        strip(&mut headers);
         cors.mark(&mut headers, Some(&HeaderValue::from_static("https://b")));
         assert_eq!((headers.len(), &headers[VARY]), (1, &HeaderValue::from_static("Origin")));
         cors.mark(&mut headers, Some(&HeaderValue::from_static("https://a")));

@@ -8,7 +8,7 @@ use super::error::Refusal;
 use super::forward::outbound_uri;
 use super::record::HELD_FRAGMENT;
 use super::routes::{Action, Forward, Names, Routes, Rule};
-use super::{authority, client, credentials, unambiguous};
+use super::{authority, client, credentials, query, unambiguous};
 use crate::auth::Access;
 use crate::config::{Balance, Config, Problems, Route};
 use crate::directory::Role;
@@ -280,7 +280,7 @@ fn access(route: &Forward) -> Access<'_> {
 
 fn redacted(target: &str) -> String {
     match target.split_once('?') {
-        Some((path, query)) => format!("{path}?{}", credentials::redacted(query)),
+        Some((path, query)) => format!("{path}?{}", query::redacted(query)),
         None => target.to_owned(),
     }
 }

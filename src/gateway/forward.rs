@@ -10,13 +10,13 @@ use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 
 use super::body::Body;
-use super::credentials::{self, Presented, X_ACCESS_TOKEN, X_KEY};
+use super::credentials::{Presented, X_ACCESS_TOKEN, X_KEY};
 use super::error::Refusal;
 use super::prefix::{self, Places};
 use super::record::Record;
 use super::routes::Forward;
 use super::upgrade::{self, Handshake};
-use super::{Worker, client};
+use super::{Worker, client, cors, framing, query};
 use crate::auth::Admission;
 use crate::upstream::headers::{announced_trailers, strip_hop_by_hop, strip_hop_by_hop_of_answer};
 use crate::upstream::{AnswerBody, Answered, BodyBounds, Progress, RequestBody, Server, TrailerRule};
@@ -95,6 +95,7 @@ impl Worker {
         match handshake {
             Some(handshake) if answered.switches_protocols() => self.tunnel(answered, handshake, going),
             _ if answered.switches_protocols() => Err(Refusal::BadSwitch),
+            _ if !framing::is_plain(answered.response.headers()) => Err(Refusal::BrokenAnswer),
             _ => {
                 let trailers = going.trailers(answered.response.headers());
                 let Answered { response, lease } = answered;
@@ -134,8 +135,12 @@ impl Going<'_> {
         }
     }
 
-    /// Makes what an answer says of places true for the client, where the upstream was told otherwise.
+    /// Makes what an answer says of places true for the client, where the upstream was told otherwise, and leaves cross-origin
+    /// permissions to the gateway, where it gives them.
     pub(crate) fn give_back(&self, answer: &mut HeaderMap, server: &Server) {
+        if self.record.rules.cors.is_some() {
+            cors::strip(answer);
+        }
         let Forward { strip_prefix, ref path, ref upstream, .. } = **self.route;
         if strip_prefix || upstream.renames_host() {
             let prefix = if strip_prefix { path } else { "" };
@@ -161,14 +166,14 @@ pub(crate) fn outbound_uri(uri: &Uri, route: &Forward) -> Result<Uri, Refusal> {
     let path = route.strip_prefix.then(|| prefix::cut(uri.path(), &route.path));
     let cleaned = uri
         .query()
-        .filter(|query| route.query_credentials && !route.forward_credentials && credentials::holds_credentials(query));
+        .filter(|query| route.query_credentials && !route.forward_credentials && query::holds_credentials(query));
     if path.is_none() && cleaned.is_none() {
         let whole = uri.path_and_query().cloned();
         return Ok(Uri::from(whole.unwrap_or_else(|| PathAndQuery::from_static("/"))));
     }
     let path = path.as_deref().unwrap_or(uri.path());
     let query = match cleaned {
-        Some(query) => credentials::without_credentials(query),
+        Some(query) => query::without_credentials(query),
         None => uri.query().map(str::to_owned),
     };
     let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
@@ -204,10 +209,10 @@ fn redact_referer(headers: &mut HeaderMap) {
         headers.remove(REFERER);
         return;
     };
-    let Some((page, query)) = text.split_once('?').filter(|(_, query)| credentials::holds_credentials(query)) else {
+    let Some((page, query)) = text.split_once('?').filter(|(_, query)| query::holds_credentials(query)) else {
         return;
     };
-    let kept = credentials::without_credentials(query);
+    let kept = query::without_credentials(query);
     let redacted = kept.map_or_else(|| page.to_owned(), |kept| format!("{page}?{kept}"));
     if let Ok(redacted) = HeaderValue::from_str(&redacted) {
         headers.insert(REFERER, redacted);

@@ -10,16 +10,23 @@ use super::error::Refusal;
 /// # Errors
 /// [`Refusal::NotImplemented`] for other codings, which would be lost on the way; [`Refusal::Ambiguous`] for a repeated length.
 pub(crate) fn judge(headers: &HeaderMap) -> Result<(), Refusal> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next()
-        && (codings.next().is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
-    {
+    if !is_plain(headers) {
         return Err(Refusal::NotImplemented("Only the chunked transfer coding is known"));
     }
     if headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
         return Err(Refusal::Ambiguous("The Content-Length header is repeated"));
     }
     Ok(())
+}
+
+/// Whether a message is sent as it is, or in chunks.
+pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod metrics;
 mod peer;
 mod peers;
 mod prefix;
+mod query;
 mod record;
 mod routes;
 mod rules;

@@ -10,9 +10,8 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::client::Client;
-use super::credentials;
 use super::error::Refusal;
-use super::{Peer, Rules, Worker};
+use super::{Peer, Rules, Worker, query};
 use crate::auth::Session;
 use crate::telemetry::access_log::Line;
 use crate::upstream::{Ending, Passed, Progress, Server};
@@ -43,6 +42,7 @@ pub(crate) struct Record {
     received: Cell<u64>,
     waited_micros: Cell<u64>,
     broken: Cell<bool>,
+    cut: Cell<bool>,
 }
 
 impl Record {
@@ -72,6 +72,7 @@ impl Record {
             received: Cell::new(0),
             waited_micros: Cell::new(0),
             broken: Cell::new(false),
+            cut: Cell::new(false),
         })
     }
 
@@ -157,16 +158,23 @@ impl Record {
         self.broken.set(true);
     }
 
+    /// The answer was dropped before it was whole: its client did not take it, or nobody may give it any more.
+    pub(crate) fn cut(&self) {
+        self.cut.set(true);
+    }
+
     fn refusal(&self) -> Option<&'static str> {
-        let vanished = (self.status.get() == 0).then_some("client_gone");
+        let cut = self.cut.get() || self.status.get() == 0;
+        let why = || if self.worker.ending.is_cancelled() { "cut_by_drain" } else { "client_gone" };
+        let vanished = cut.then(why);
         let broken = self.broken.get().then_some("answer_broke_off");
-        self.refusal.get().copied().or(vanished).or(broken)
+        self.refusal.get().copied().or(broken).or(vanished)
     }
 
     fn query(&self) -> Option<String> {
         let is_login = self.uri.path() == "/login";
         let query = self.uri.query().filter(|_| self.worker.gateway.log_query && !is_login)?;
-        Some(credentials::redacted(query))
+        Some(query::redacted(query))
     }
 }
 

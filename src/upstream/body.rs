@@ -47,6 +47,8 @@ pub struct Progress {
     pub received: Cell<u64>,
     /// What went wrong, if anything did.
     pub fault: Cell<Option<BodyFault>>,
+    /// Whether the upstream wants more than the client has sent.
+    owed: Cell<bool>,
     moved: Cell<Instant>,
 }
 
@@ -58,7 +60,7 @@ impl Progress {
 
     pub(super) fn new(incoming: Option<Incoming>) -> Self {
         let (received, fault, moved) = (Cell::new(0), Cell::new(None), Cell::new(Instant::now()));
-        Self { incoming: RefCell::new(incoming), received, fault, moved }
+        Self { incoming: RefCell::new(incoming), received, fault, owed: Cell::new(false), moved }
     }
 
     /// The rest of a body that its client has begun to send. Whoever reads it finds it broken off.
@@ -67,12 +69,13 @@ impl Progress {
     }
 
     pub(super) fn note_moved(&self) {
+        self.owed.set(false);
         self.moved.set(Instant::now());
     }
 
-    /// When the body last moved.
+    /// When the body last moved; while the client owes more of it, that is now: nobody waits for the upstream.
     pub(crate) fn moved(&self) -> Instant {
-        self.moved.get()
+        if self.owed.get() { Instant::now() } else { self.moved.get() }
     }
 }
 
@@ -127,8 +130,10 @@ impl RequestBody {
 }
 
 impl Drop for Streaming {
-    /// Nobody reads on, unless the body is at fault: then the gateway answers, and takes it back.
+    /// Nobody reads on, unless the body is at fault: then the gateway answers, and takes it back. From here on it is the upstream
+    /// that is waited for.
     fn drop(&mut self) {
+        self.progress.owed.set(false);
         if self.progress.fault.get().is_none() {
             self.progress.incoming.take();
         }
@@ -150,6 +155,7 @@ impl Streaming {
     /// Runs while the upstream wants more and the client sends nothing; an upstream that does not read never gets here.
     fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<BodyFault> {
         let idle = self.bounds.idle;
+        self.progress.owed.set(true);
         let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
         ready!(stall.as_mut().poll(cx));
         Poll::Ready(self.fail(BodyFault::Stalled))
@@ -180,7 +186,10 @@ impl Body for RequestBody {
         match streaming.poll_incoming(cx) {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(streaming.pass(frame))),
             Poll::Ready(Some(Err(fault))) => Poll::Ready(Some(Err(streaming.fail(fault)))),
-            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(None) => {
+                streaming.progress.note_moved();
+                Poll::Ready(None)
+            }
             Poll::Pending => streaming.poll_stall(cx).map(|fault| Some(Err(fault))),
         }
     }

@@ -38,7 +38,8 @@ impl<'a> Choice<'a> {
         let allowed = |server: &&Arc<Server>| avoid.is_none_or(|avoided| !Arc::ptr_eq(avoided, server));
         let standing = free().filter(allowed).filter(|server| !server.is_ejected(self.now));
         let wanted = match self.session {
-            None => standing.min_by_key(|server| server.outstanding()),
+            // A second attempt is the last: it goes to one that has not refused, if there is one.
+            None => standing.min_by_key(|server| (avoid.is_some() && server.refuses(), server.outstanding())),
             Some(session) => standing.max_by_key(|server| affinity(session, server)),
         };
         wanted.or_else(|| free().filter(allowed).min_by_key(|server| server.back_at())).or_else(|| free().next())
@@ -91,6 +92,16 @@ mod tests {
         servers[0].refused(NOW);
         assert_eq!(chosen(least(&servers), None), Some(1));
         assert_eq!(chosen(Choice { now: NOW + Duration::from_secs(1), ..least(&servers) }, None), Some(0));
+    }
+
+    #[test]
+    fn a_second_attempt_goes_to_one_that_has_not_refused() {
+        let servers = servers(3);
+        servers[1].refused(NOW);
+        let _busy = servers[2].occupy(1);
+        let later = Choice { start: 1, now: NOW + Duration::from_secs(2), ..least(&servers) };
+        assert_eq!(chosen(Choice { ..later }, None), Some(1), "it is given a chance again");
+        assert_eq!(chosen(later, Some(&servers[0])), Some(2));
     }
 
     #[test]

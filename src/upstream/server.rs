@@ -104,6 +104,11 @@ impl Server {
         self.ejections.load(Relaxed)
     }
 
+    /// Whether it refused when it was last asked.
+    pub(super) fn refuses(&self) -> bool {
+        self.refusals.load(Relaxed) != 0
+    }
+
     /// Whether it refused lately.
     pub(super) fn is_ejected(&self, now: BootTime) -> bool {
         self.back_at() > now.as_millis()

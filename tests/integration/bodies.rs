@@ -199,6 +199,13 @@ async fn a_client_that_is_refused_never_gets_a_100() {
 }
 
 #[tokio::test]
+async fn an_answer_in_a_coding_that_would_be_lost_is_502() {
+    let upstream = Upstream::answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n").await;
+    let (gateway, pair) = gateway(&upstream).await;
+    assert_eq!(gateway.request(get("/", &pair, "")).await.status, 502);
+}
+
+#[tokio::test]
 async fn interim_answers_of_an_upstream_are_consumed() {
     let upstream = Upstream::answering(
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",

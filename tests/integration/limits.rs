@@ -88,6 +88,42 @@ async fn a_body_that_stops_is_408() {
 }
 
 #[tokio::test]
+async fn a_client_that_owes_its_body_is_not_blamed_on_the_api() {
+    let upstream = Upstream::by_hand().await;
+    let settings = "limits.body_idle_timeout = '600ms'\nupstreams.main.response_timeout = '200ms'";
+    let gateway = Gateway::with(&upstream, settings).await;
+    let pair = gateway.login(&USER).await;
+    let mut connection = gateway.connect().await;
+    connection.send(post(&pair, "Content-Length: 10\r\n") + "half").await;
+    assert_eq!(connection.answer().await.status, 408);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_says_so_in_its_access_line() {
+    let upstream = Upstream::by_hand().await;
+    let settings = "log.access = 'DIR/access.log'\nserver.drain_timeout = '200ms'";
+    let gateway = Gateway::with(&upstream, settings).await;
+    let pair = gateway.login(&USER).await;
+    let mut gone = gateway.connect().await;
+    gone.send(get_from("/gone", &pair)).await;
+    let mut first = upstream.exchange().await;
+    first.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").await;
+    assert_eq!(gone.head().await.0, 200);
+    drop(gone);
+    let line = |path, why| gateway.access_log().lines().any(|line| line.contains(path) && line.contains(why));
+    eventually("the line", || async { line("/gone", "client_gone") }).await;
+    let mut drained = gateway.connect().await;
+    drained.send(get_from("/drained", &pair)).await;
+    let _second = upstream.exchange().await;
+    gateway.drain();
+    eventually("the line", || async { line("/drained", "cut_by_drain") }).await;
+}
+
+fn get_from(path: &str, pair: &Pair) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", pair.lines())
+}
+
+#[tokio::test]
 async fn a_login_whose_body_stops_is_408() {
     let (_upstream, gateway, _) = setup("limits.header_timeout = '300ms'").await;
     let head =
