@@ -7,7 +7,8 @@ use clap::{Args, Subcommand};
 use zeroize::Zeroizing;
 
 use super::CliError;
-use crate::directory::{EditError, Password, Role, UsersFile};
+use crate::config::Problems;
+use crate::directory::{EditError, Format, Import, Password, Role, UsersFile};
 
 /// What to do about the users of a file.
 #[derive(Debug, Subcommand)]
@@ -33,6 +34,27 @@ pub enum UserCommand {
         #[command(flatten)]
         user: User,
     },
+    /// Add users from a CSV or htpasswd file: all of them, or none where a line is wrong
+    ///
+    /// A CSV begins with a line that names its columns: name, password and, if there is one, role. A password is a hash as it
+    /// stands in a users file, or plain text, which is hashed. An htpasswd file has NAME:HASH a line; only bcrypt hashes (htpasswd
+    /// -B) can be used, apr1, SHA and crypt ones are refused. Names without a domain get the one of --domain.
+    Import {
+        /// The users file; created where it is missing
+        #[arg(long, value_name = "FILE")]
+        users: PathBuf,
+        /// csv or htpasswd; told by the first line where this is not said
+        #[arg(long, value_parser = format)]
+        format: Option<Format>,
+        /// The role of those whose line says none
+        #[arg(long, default_value = "user", value_parser = role)]
+        role: Role,
+        /// What to add to names without a domain: 100 becomes 100@DOMAIN
+        #[arg(long)]
+        domain: Option<String>,
+        /// What to import; - is standard input
+        source: PathBuf,
+    },
     /// List the users: name, role, kind of hash
     List {
         /// The users file
@@ -51,7 +73,7 @@ pub struct User {
     pub name: String,
 }
 
-/// Does it. The running gateway sees a change when it reads the file again.
+/// Does it. A running gateway reads the file again by itself.
 ///
 /// # Errors
 /// [`CliError`] when the password can't be used or the file can't be changed.
@@ -59,7 +81,9 @@ pub fn run(command: &UserCommand) -> Result<(), CliError> {
     match command {
         UserCommand::Add { role, user } => {
             let password = read_password()?;
-            UsersFile::at(&user.users).add(&user.name, role, &password).map_err(|error| user.explain(&error))?;
+            let file = UsersFile::at(&user.users);
+            file.add(&user.name, role, &password).map_err(|error| user.explain(&error))?;
+            warn(&file, &user.users);
             say(format_args!("added {} to {}", user.name, user.users.display()))
         }
         UserCommand::Passwd { user } => {
@@ -71,7 +95,47 @@ pub fn run(command: &UserCommand) -> Result<(), CliError> {
             UsersFile::at(&user.users).remove(&user.name).map_err(|error| user.explain(&error))?;
             say(format_args!("removed {} from {}", user.name, user.users.display()))
         }
+        UserCommand::Import { users, format, role, domain, source } => {
+            let (role, domain) = (role.clone(), domain.clone());
+            import(users, &Import { path: source, format: *format, role, domain })
+        }
         UserCommand::List { users } => list(users),
+    }
+}
+
+fn import(users: &Path, import: &Import<'_>) -> Result<(), CliError> {
+    let text = Zeroizing::new(read_source(import.path).map_err(CliError::at(import.path))?);
+    let mut problems = Problems::default();
+    let newcomers = import.read(&text, &mut problems);
+    if !problems.is_empty() {
+        return Err(problems.into());
+    }
+    let file = UsersFile::at(users);
+    match file.import(newcomers, &mut problems) {
+        Ok(count) => {
+            warn(&file, users);
+            say(format_args!("users added to {}: {count}", users.display()))
+        }
+        Err(_) if !problems.is_empty() => Err(problems.into()),
+        Err(error) => Err(CliError::new(format!("{}: {error}", users.display()))),
+    }
+}
+
+fn read_source(path: &Path) -> io::Result<Vec<u8>> {
+    if path != Path::new("-") {
+        return std::fs::read(path);
+    }
+    let mut text = Vec::new();
+    io::stdin().lock().read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// The mode of a file is its owner's business, and kept; what it lets others see is worth a word.
+fn warn(file: &UsersFile, path: &Path) {
+    if let Some(mode) = file.exposed() {
+        let path = path.display();
+        let _nobody_listens =
+            writeln!(io::stderr(), "gatewarden: {path} holds password hashes and has mode {mode:o}; chmod 600 {path}");
     }
 }
 
@@ -93,6 +157,14 @@ impl User {
 
 fn role(name: &str) -> Result<Role, String> {
     Role::parse(name).ok_or_else(|| "a role is root, admin, user or any other token of at most 64 characters".into())
+}
+
+fn format(name: &str) -> Result<Format, String> {
+    match name {
+        "csv" => Ok(Format::Csv),
+        "htpasswd" => Ok(Format::Htpasswd),
+        _ => Err("a format is csv or htpasswd".into()),
+    }
 }
 
 fn say(line: std::fmt::Arguments<'_>) -> Result<(), CliError> {
@@ -179,6 +251,9 @@ mod tests {
         assert!(parse("user passwd --users u.toml 100@mydomain.com").is_ok());
         assert!(parse("user remove --users u.toml 100@mydomain.com").is_ok());
         assert!(parse("user list --users u.toml").is_ok());
+        assert!(parse("user import --users u.toml list.csv").is_ok());
+        assert!(parse("user import --users u.toml --format htpasswd --role admin --domain a.example -").is_ok());
+        assert!(parse("user import --users u.toml --format xml list").is_err());
         assert!(parse("user add --users u.toml --role not/a/token x").is_err());
         assert!(parse("user add x").is_err());
     }

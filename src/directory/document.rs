@@ -1,6 +1,8 @@
 //! A users file as a document that keeps its comments: where a user stands in it. Knows no disk.
 
-use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value, value};
+use std::collections::HashSet;
+
+use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, RawString, Table, TableLike, Value, value};
 
 use super::canonical;
 use super::edit_error::EditError;
@@ -43,20 +45,56 @@ pub(super) fn position(document: &DocumentMut, name: &str) -> Result<Option<usiz
     Ok(users(document)?.iter().position(is))
 }
 
+/// Every canonical name.
+pub(super) fn names(document: &DocumentMut) -> Result<HashSet<String>, EditError> {
+    Ok(users(document)?.into_iter().filter_map(|user| text(user, "name").and_then(canonical)).collect())
+}
+
 pub(super) fn push(document: &mut DocumentMut, fields: &[(&str, &str)]) -> Result<(), EditError> {
+    // What stands behind the last user stays in front of the new one.
+    let trailing = document.trailing().as_str().unwrap_or_default().to_owned();
     let users = document.entry("users").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
     match users {
         Item::ArrayOfTables(tables) => {
             let mut table: Table = fields.iter().map(|(key, text)| (*key, value(*text))).collect();
-            if !tables.is_empty() {
-                table.decor_mut().set_prefix("\n");
-            }
+            table.decor_mut().set_prefix(before_next(&trailing, tables.is_empty()));
             tables.push(table);
+            document.set_trailing("");
         }
         Item::Value(Value::Array(array)) => array.push(fields.iter().copied().collect::<InlineTable>()),
         _ => return Err(EditError::NoList),
     }
     Ok(())
+}
+
+/// What was at the end of the file, and an empty line.
+fn before_next(trailing: &str, is_first: bool) -> String {
+    let end = if trailing.is_empty() && is_first { "" } else { "\n" };
+    let torn = if trailing.is_empty() || trailing.ends_with('\n') { "" } else { "\n" };
+    format!("{trailing}{torn}{end}")
+}
+
+/// Takes a user out with the comment right above it; what an empty line parts from that stays.
+pub(super) fn remove(document: &mut DocumentMut, index: usize) {
+    match &mut document["users"] {
+        Item::ArrayOfTables(tables) => {
+            let above = tables.get(index).and_then(|table| table.decor().prefix()?.as_str()).unwrap_or_default();
+            let kept = above.rfind("\n\n").map(|end| above[..=end].to_owned()).unwrap_or_default();
+            tables.remove(index);
+            match tables.get_mut(index) {
+                Some(next) => {
+                    let prefix = next.decor().prefix().and_then(RawString::as_str).unwrap_or_default();
+                    let prefix = format!("{kept}{prefix}");
+                    next.decor_mut().set_prefix(prefix);
+                }
+                None => {
+                    let trailing = document.trailing().as_str().unwrap_or_default();
+                    document.set_trailing(format!("{kept}{trailing}"));
+                }
+            }
+        }
+        users => _ = users.as_array_mut().map(|array| array.remove(index)),
+    }
 }
 
 /// The new hash stands where the old one stood, with the comment behind it.

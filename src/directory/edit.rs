@@ -5,12 +5,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
-use toml_edit::{DocumentMut, Item};
+use toml_edit::DocumentMut;
 
-use super::document::{Listed, hash_of, listed, parse, position, push, set_hash, users};
+use super::document::{Listed, hash_of, listed, names, parse, position, push, remove, set_hash, users};
 use super::edit_error::EditError;
 use super::hash::StoredHash;
-use super::{Password, Role, canonical};
+use super::{Newcomer, Password, Role, canonical};
+use crate::config::Problems;
 
 /// A users file that is changed in place. Writers, this program's or another's of this kind, take turns.
 pub struct UsersFile {
@@ -38,6 +39,35 @@ impl UsersFile {
         })
     }
 
+    /// Adds all of them, or none where one is in the file already, which becomes a problem; how many were added.
+    ///
+    /// # Errors
+    /// [`EditError`]; [`EditError::Exists`] with every problem added.
+    pub fn import(&self, newcomers: Vec<Newcomer>, problems: &mut Problems) -> Result<usize, EditError> {
+        let hashed: Vec<_> = newcomers.into_iter().map(Newcomer::hashed).collect();
+        self.change(|document| {
+            let known = names(document)?;
+            for (newcomer, _) in hashed.iter().filter(|(newcomer, _)| known.contains(&newcomer.canonical)) {
+                let what = format!("there is a user {:?} already", newcomer.canonical);
+                problems.add(&newcomer.place, what, "leave the line out, or remove the user first");
+            }
+            if !problems.is_empty() {
+                return Err(EditError::Exists);
+            }
+            for (newcomer, hash) in &hashed {
+                push(document, &[("name", &newcomer.name), ("password", hash), ("role", newcomer.role.name())])?;
+            }
+            Ok(())
+        })?;
+        Ok(hashed.len())
+    }
+
+    /// The file's mode, where people read it whom its hashes are no business of.
+    pub fn exposed(&self) -> Option<u32> {
+        let mode = fs::metadata(&self.path).ok()?.mode() & 0o777;
+        (mode & 0o006 != 0).then_some(mode)
+    }
+
     /// Gives a user a new password.
     ///
     /// # Errors
@@ -60,10 +90,7 @@ impl UsersFile {
         let canonical = canonical(name).ok_or(EditError::BadName)?;
         self.change(|document| {
             let index = position(document, &canonical)?.ok_or(EditError::Unknown)?;
-            match &mut document["users"] {
-                Item::ArrayOfTables(tables) => _ = tables.remove(index),
-                users => _ = users.as_array_mut().map(|array| array.remove(index)),
-            }
+            remove(document, index);
             Ok(())
         })
     }

@@ -108,6 +108,55 @@ fn a_user_is_removed_with_its_comment_and_nobody_else_is() {
 }
 
 #[test]
+fn a_user_is_added_below_what_the_file_ends_with_and_removed_without_it() {
+    let header = "# Who may log in.\n#\n# [[users]]";
+    let fixture = Fixture::new(header);
+    fixture.users.add("a", &Role::User, &password()).unwrap();
+    let first = fixture.text();
+    assert!(first.starts_with(&format!("{header}\n\n[[users]]\nname = \"a\"\n")), "{first}");
+    fs::write(&fixture.users.path, format!("{first}\n# The end.\n")).unwrap();
+    fixture.users.add("b", &Role::User, &password()).unwrap();
+    assert!(fixture.text().contains("\n# The end.\n\n[[users]]\nname = \"b\"\n"));
+    fixture.users.remove("a").unwrap();
+    fixture.users.remove("b").unwrap();
+    let left = fixture.text();
+    assert!(left.starts_with(header) && left.contains("# The end.") && !left.contains("name ="), "{left}");
+}
+
+#[test]
+fn an_import_adds_everybody_or_nobody() {
+    let fixture = Fixture::new(FILE);
+    let import = |text: &str, problems: &mut Problems| {
+        let path = Path::new("in.csv");
+        let import = crate::directory::Import { path, format: None, role: Role::User, domain: None };
+        let newcomers = import.read(text.as_bytes(), problems);
+        fixture.users.import(newcomers, problems)
+    };
+    let mut problems = Problems::default();
+    let hash = "a1:0123456789abcdef0123456789abcdef";
+    let refused = import(&format!("name,password\nnew,{hash}\nROOT,{hash}\n100@mydomain.com,{hash}\n"), &mut problems);
+    assert!(matches!(refused, Err(EditError::Exists)));
+    let told: Vec<String> = problems.iter().map(|problem| problem.place.to_string()).collect();
+    assert_eq!((told, fixture.text()), (vec!["in.csv:3".to_owned(), "in.csv:4".to_owned()], FILE.to_owned()));
+
+    let text = format!("name,password,role\nnew,{hash},admin\nplain,secret,\n");
+    assert_eq!(import(&text, &mut Problems::default()).unwrap(), 2);
+    let kinds: Vec<_> = fixture.users.list().unwrap().into_iter().skip(2).map(|user| (user.role, user.hash)).collect();
+    assert_eq!(kinds, [("admin".to_owned(), "a1"), ("user".to_owned(), "argon2id")]);
+    assert!(fixture.text().starts_with(FILE));
+}
+
+#[test]
+fn a_file_that_everybody_can_read_is_said_and_keeps_its_mode() {
+    let fixture = Fixture::new(FILE);
+    for (mode, exposed) in [(0o644, Some(0o644)), (0o640, None), (0o600, None)] {
+        fs::set_permissions(&fixture.users.path, fs::Permissions::from_mode(mode)).unwrap();
+        fixture.users.set_password("root", &password()).unwrap();
+        assert_eq!((fixture.mode(), fixture.users.exposed()), (mode, exposed));
+    }
+}
+
+#[test]
 fn an_inline_list_is_changed_as_well() {
     let fixture = Fixture::new("users = [\n  { name = \"a\", password = \"x\" }, # first\n]\n");
     fixture.users.add("b", &Role::User, &password()).unwrap();
