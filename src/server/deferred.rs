@@ -25,6 +25,8 @@ pub(crate) struct Deferred<S>(Rc<RefCell<Gathered<S>>>);
 struct Gathered<S> {
     stream: S,
     waiting: BytesMut,
+    /// Whether the stream may hold a part of what it took: TLS does when the socket is full.
+    unflushed: bool,
     /// Why nothing can be sent any more; whoever reads is told.
     failed: Option<io::ErrorKind>,
 }
@@ -38,7 +40,7 @@ pub(crate) struct Flushing<C, S> {
 
 impl<S> Deferred<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self(Rc::new(RefCell::new(Gathered { stream, waiting: BytesMut::new(), failed: None })))
+        Self(Rc::new(RefCell::new(Gathered { stream, waiting: BytesMut::new(), unflushed: false, failed: None })))
     }
 
     /// Makes a connection over this stream, and drains it from then on.
@@ -51,17 +53,19 @@ impl<S> Deferred<S> {
 impl<S: AsyncWrite + Unpin> Gathered<S> {
     /// Sends what waits, then flushes.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.waiting.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
         while !self.waiting.is_empty() {
             match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.waiting))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.waiting.advance(written),
             }
+            self.unflushed = true;
         }
         self.waiting = BytesMut::new();
-        Pin::new(&mut self.stream).poll_flush(cx)
+        if self.unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -176,6 +180,28 @@ mod tests {
         };
         let (served, length): (hyper::Result<()>, usize) = tokio::join!(serving, read);
         assert!(served.is_ok() && length == 10 * MOST);
+    }
+
+    #[tokio::test]
+    async fn what_the_stream_holds_back_is_sent_without_another_write() {
+        let (near, mut far) = tokio::io::duplex(16);
+        let stream = Deferred::new(tokio::io::BufWriter::with_capacity(1024, near));
+        let serving = stream.serve(|mut stream| {
+            Box::pin(async move {
+                stream.write_all(&[b'x'; 100]).await.unwrap();
+                stream.read_u8().await.unwrap();
+                Ok(())
+            })
+        });
+        let read = async {
+            far.read_exact(&mut [0; 100]).await.unwrap();
+            far.write_u8(1).await.unwrap();
+        };
+        let both = async { tokio::join!(serving, read) };
+        let (served, ()): (hyper::Result<()>, ()) = tokio::time::timeout(std::time::Duration::from_secs(10), both)
+            .await
+            .expect("nothing is held back for ever");
+        assert!(served.is_ok());
     }
 
     #[tokio::test]
