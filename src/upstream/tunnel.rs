@@ -99,6 +99,7 @@ impl Ending {
     }
 }
 
+/// Fails only where the client broke off; an upstream that takes no more may still have something to say.
 async fn upward(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
@@ -108,11 +109,14 @@ async fn upward(
     loop {
         let read = from.read(&mut buffer).await?;
         if read == 0 {
-            return to.shutdown().await;
+            let _taken = to.shutdown().await;
+            return Ok(());
         }
         traffic.moved.set(Instant::now());
         traffic.received.set(traffic.received.get() + read as u64);
-        to.write_all(&buffer[..read]).await?;
+        if to.write_all(&buffer[..read]).await.is_err() {
+            return Ok(());
+        }
     }
 }
 
@@ -142,11 +146,16 @@ async fn deliver(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result
     to.flush().await
 }
 
-/// Either direction's end ends the tunnel; the other may finish what it holds, unless what came down broke off or went unread.
-async fn until_closed(upward: impl Future, downward: impl Future<Output = io::Result<()>>) -> Ending {
+/// Either direction's end ends the tunnel; the other may finish what it holds, unless one broke off or went unread.
+async fn until_closed(
+    upward: impl Future<Output = io::Result<()>>,
+    downward: impl Future<Output = io::Result<()>>,
+) -> Ending {
     let (mut upward, mut downward) = (std::pin::pin!(upward), std::pin::pin!(downward));
     tokio::select! {
-        _ = &mut upward => drop(timeout(FAREWELL, downward).await),
+        ended = &mut upward => if ended.is_ok() {
+            let _late = timeout(FAREWELL, downward).await;
+        },
         ended = &mut downward => match ended {
             Ok(()) => drop(timeout(FAREWELL, upward).await),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ending::Unread,
@@ -171,4 +180,47 @@ async fn until_idle(traffic: &Traffic, idle_timeout: Option<Duration>) -> Ending
 async fn farewell(to: &mut (impl AsyncWrite + Unpin), code: u16) -> io::Result<()> {
     deliver(to, &close_frame(code)).await?;
     to.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::ReadBuf;
+
+    use super::*;
+
+    /// A client that resets its connection.
+    struct Reset;
+
+    impl AsyncRead for Reset {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+        }
+    }
+
+    fn traffic() -> Traffic {
+        let (received, sent, moved) = (Cell::new(0), Cell::new(0), Cell::new(Instant::now()));
+        Traffic { received, sent, moved, frames: Cell::new(Some(Frames::default())) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_resets_ends_it_at_once_and_one_that_closes_leaves_the_upstream_a_moment() {
+        let (mut server, _far) = tokio::io::duplex(64);
+        let began = Instant::now();
+        let traffic = traffic();
+        assert_eq!(until_closed(upward(&mut Reset, &mut server, &traffic), pending()).await, Ending::Closed);
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        assert_eq!(until_closed(ready(Ok(())), pending()).await, Ending::Closed);
+        assert_eq!(began.elapsed(), FAREWELL);
+    }
+
+    #[tokio::test]
+    async fn an_upstream_that_takes_no_more_may_still_be_heard() {
+        let (mut server, far) = tokio::io::duplex(64);
+        drop(far);
+        assert!(upward(&mut &b"more"[..], &mut server, &traffic()).await.is_ok());
+    }
 }
