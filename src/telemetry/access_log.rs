@@ -1,15 +1,15 @@
 //! One line a request, through a bounded buffer that never makes a request wait and counts what it had to drop.
 
-use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
 use super::target::{Place, Target, escaped};
+use super::writer::Writer;
 use crate::config::{self, LogFormat};
 
 /// Bytes that may wait for the disk; lines beyond are dropped and counted.
@@ -63,8 +63,7 @@ pub struct Line<'a> {
 #[derive(Debug, Default)]
 pub struct AccessLog {
     queue: Option<Arc<Queue>>,
-    /// Closes when the writer is done.
-    writer: Option<Mutex<mpsc::Receiver<Infallible>>>,
+    writer: Option<Writer>,
 }
 
 #[derive(Debug)]
@@ -102,12 +101,8 @@ impl AccessLog {
             closed: AtomicBool::new(false),
         });
         let shared = queue.clone();
-        let (done, writer) = mpsc::channel();
-        std::thread::Builder::new().name("access-log".into()).spawn(move || {
-            let _open_until_the_end = done;
-            shared.drain_into(target);
-        })?;
-        Ok(Self { queue: Some(queue), writer: Some(Mutex::new(writer)) })
+        let writer = Writer::start("access-log", move || shared.drain_into(target))?;
+        Ok(Self { queue: Some(queue), writer: Some(writer) })
     }
 
     /// Hands a line over; never waits for the disk.
@@ -139,8 +134,7 @@ impl Drop for AccessLog {
             let _asks_or_waits = queue.lock();
             queue.filled.notify_one();
         }
-        let writer = self.writer.take().map(|writer| writer.into_inner().unwrap_or_else(PoisonError::into_inner));
-        if writer.is_some_and(|writer| writer.recv_timeout(LAST_WORDS) == Err(mpsc::RecvTimeoutError::Timeout)) {
+        if self.writer.as_ref().is_some_and(|writer| !writer.ends_within(LAST_WORDS)) {
             tracing::warn!("access lines lost at the end: nobody reads them");
         }
     }

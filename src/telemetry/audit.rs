@@ -1,15 +1,15 @@
 //! Where audit lines wait until they are written: none is ever dropped, and no request that holds a session waits for one.
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 pub use super::audit_line::{Entry, Event};
 use super::target::{Place, Target};
+use super::writer::Writer;
 use crate::config::{self, LogFormat};
 
 /// Bytes that may wait before further logins do.
@@ -29,8 +29,7 @@ pub struct Stuck;
 #[derive(Debug, Default)]
 pub struct Audit {
     queue: Option<Arc<Queue>>,
-    /// Closes when the writer is done.
-    writer: Option<Mutex<mpsc::Receiver<Infallible>>>,
+    writer: Option<Writer>,
 }
 
 #[derive(Debug)]
@@ -70,12 +69,8 @@ impl Audit {
             closed: AtomicBool::new(false),
         });
         let shared = queue.clone();
-        let (done, writer) = mpsc::channel();
-        std::thread::Builder::new().name("audit".into()).spawn(move || {
-            let _open_until_the_end = done;
-            shared.drain_into(target);
-        })?;
-        Ok(Self { queue: Some(queue), writer: Some(Mutex::new(writer)) })
+        let writer = Writer::start("audit", move || shared.drain_into(target))?;
+        Ok(Self { queue: Some(queue), writer: Some(writer) })
     }
 
     /// Hands a line over. It waits in memory as long as it can't be written.
@@ -121,8 +116,7 @@ impl Drop for Audit {
         let Some(queue) = &self.queue else { return };
         queue.closed.store(true, Relaxed);
         queue.wake();
-        let writer = self.writer.take().map(|writer| writer.into_inner().unwrap_or_else(PoisonError::into_inner));
-        if writer.is_some_and(|writer| writer.recv_timeout(LAST_WORDS) == Err(mpsc::RecvTimeoutError::Timeout)) {
+        if self.writer.as_ref().is_some_and(|writer| !writer.ends_within(LAST_WORDS)) {
             tracing::error!(bytes = queue.unwritten.load(Relaxed), "AUDIT LINES LOST at the end: nothing takes them");
         }
     }

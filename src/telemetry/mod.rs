@@ -10,3 +10,4 @@ pub mod meter;
 pub mod process;
 mod target;
 pub(crate) mod writable;
+mod writer;
