@@ -38,6 +38,8 @@ impl Reader<'_> {
             match (key.get_ref().as_ref(), value.get_ref()) {
                 ("users", DeValue::Array(users)) => records = self.users(users.iter()),
                 ("users", _) => self.problem(value.span().start, "users is no list", "write [[users]] above each user"),
+                // What a syntax error tore apart is no mistake of its own.
+                (_, _) if self.torn => {}
                 (other, _) => {
                     self.problem(key.span().start, format!("unknown key {other:?}"), "a users file has only [[users]]");
                 }

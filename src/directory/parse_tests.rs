@@ -89,6 +89,14 @@ fn syntax_errors_do_not_hide_what_else_is_wrong() {
 }
 
 #[test]
+fn what_a_syntax_error_tore_apart_is_no_second_problem() {
+    let (_, problems) = read(&format!("{}[[users\nname = \"b\"\npassword = \"planted\"\n", user("")));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("not TOML"), "{problems:?}");
+    assert!(read("name = \"a\"\n").1[0].contains("unknown key"));
+}
+
+#[test]
 fn two_spellings_of_one_name_are_a_problem_that_names_both_lines() {
     let text = format!("{}[[users]]\nname = \"A\"\npassword = \"planted\"\n", user(""));
     let (_, problems) = read(&text);

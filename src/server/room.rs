@@ -49,7 +49,7 @@ impl Room {
             tracing::warn!(
                 connections = self.most,
                 times,
-                "limits.connections is reached: handshakes and the longest idle make room"
+                "limits.connections is reached: handshakes and the longest idle make room; where all have a request or a tunnel under way, new ones wait"
             );
         }
         loop {
