@@ -110,7 +110,7 @@ pub struct Route {
     pub path: Located<String>,
     /// Matches this one path only.
     pub exact: bool,
-    /// Name in [`Config::upstreams`]; absent only for [`Access::Deny`].
+    /// Name in [`super::Config::upstreams`]; absent only for [`Access::Deny`].
     pub upstream: Option<String>,
     /// Who may pass.
     pub access: Access,
