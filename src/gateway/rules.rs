@@ -12,7 +12,7 @@ use super::secure::Hsts;
 use crate::auth::Ring;
 use crate::config::{Config, ForwardedPolicy, Problems, RoleNumbering};
 use crate::directory::Directories;
-use crate::upstream::headers::Reserved;
+use crate::upstream::reserved::Reserved;
 use crate::upstream::{Upstream, Upstreams};
 
 /// The rules. A request keeps those that it began with; a copy shares everything.

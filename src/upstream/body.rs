@@ -13,7 +13,8 @@ use http::HeaderName;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use super::headers::{Reserved, strip_trailers};
+use super::headers::strip_trailers;
+use super::reserved::Reserved;
 
 /// Why a request body did not arrive whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

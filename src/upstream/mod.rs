@@ -7,6 +7,7 @@ mod connect;
 mod exchange;
 pub mod headers;
 mod pool;
+pub mod reserved;
 mod server;
 mod tls;
 mod tunnel;

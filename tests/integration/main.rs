@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod activation;
+mod attacks;
 mod balancers;
 mod balancing;
 mod bodies;

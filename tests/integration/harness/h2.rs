@@ -102,3 +102,9 @@ pub(crate) async fn whole(answer: Response<Incoming>) -> H2Answer {
     let trailers = collected.trailers().cloned();
     H2Answer { status: parts.status.as_u16(), headers: parts.headers, body: collected.to_bytes(), trailers }
 }
+
+/// A body of a length that nobody announces, with trailers.
+pub(crate) fn body_with_trailers(text: impl Into<Bytes>, trailers: HeaderMap) -> H2Body {
+    let frames = [Ok(Frame::data(text.into())), Ok(Frame::trailers(trailers))];
+    StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync()
+}

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub(crate) use client::{Answer, Connection, Pair};
 pub(crate) use gateway::{ADMIN, Gateway, Prepared, ROOT, SECRET, USER, User, users_file};
-pub(crate) use h2::{H2, body, body_by_hand, whole};
+pub(crate) use h2::{H2, body, body_by_hand, body_with_trailers, whole};
 pub(crate) use message::{Fields, chunked};
 pub(crate) use process::{Process, command};
 pub(crate) use upstream::{Exchange, Recorded, Reply, Upstream};
