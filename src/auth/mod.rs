@@ -5,6 +5,8 @@ mod budgets;
 mod counts;
 mod ended;
 mod expiry;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 mod held;
 mod key;
 mod over;

@@ -120,6 +120,11 @@ mod tests {
         assert!(problem("", "GATEWARDEN_SESSIONS__LIVETIME", "1h").contains("did you mean \"lifetime\"?"));
         assert!(problem("", "GATEWARDEN_SESSIONS__lifetime", "1h").contains("capitals"));
         assert!(problem("", "GATEWARDEN___LIFETIME", "1h").contains("unknown key"));
+        let forged = problem("", "GATEWARDEN_A__B\n\u{1b}[31m", "1");
+        assert!(
+            forged.starts_with("environment GATEWARDEN_A__B\\n\\u{1b}[31m: ") && forged.lines().count() == 1,
+            "{forged}"
+        );
         assert!(problem("", "GATEWARDEN_ADMIN__LISTEN", "127.0.0.1:1").contains("not supported by this build yet"));
     }
 

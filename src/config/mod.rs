@@ -8,6 +8,8 @@ mod client_pattern;
 mod environment;
 mod file;
 mod findings;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 mod listeners;
 mod lists;
 mod names;

@@ -30,7 +30,8 @@ impl fmt::Display for Place {
         match self {
             Self::File { path, line: 0 } => write!(f, "{}", path.display()),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
-            Self::Environment(name) => write!(f, "environment {name}"),
+            // A name may hold what a terminal or a log would act upon.
+            Self::Environment(name) => write!(f, "environment {}", name.escape_debug()),
         }
     }
 }

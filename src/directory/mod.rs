@@ -6,6 +6,8 @@ mod directories;
 mod document;
 mod edit;
 mod edit_error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 mod hash;
 mod import;
 mod import_csv;

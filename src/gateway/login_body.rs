@@ -81,7 +81,7 @@ impl Login {
         Self::parse(&read_body(record, request, patience).await?)
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
         let text = std::str::from_utf8(bytes).map_err(|_| Refusal::BadLogin("The body is not UTF-8"))?;
         let members: Members = serde_json::from_str(text).map_err(|error| {
             Refusal::BadLogin(if error.is_data() { "The body is not a JSON object" } else { "The body is not JSON" })

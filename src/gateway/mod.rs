@@ -13,6 +13,8 @@ mod explain;
 mod forward;
 mod forwarded;
 mod framing;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 mod identity;
 mod login;
 mod login_body;

@@ -12,6 +12,8 @@ mod drain;
 mod drive;
 mod ended;
 mod finish;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 mod giving;
 mod linger;
 mod listener;

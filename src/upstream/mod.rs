@@ -5,6 +5,8 @@ mod body;
 mod choice;
 mod connect;
 mod exchange;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 pub mod headers;
 mod pool;
 pub mod reserved;
