@@ -3,7 +3,8 @@
 //! # The life of a request
 //!
 //! 1. [`server`] accepts, takes a place among the connections, and hands the connection to the worker that has the fewest. The
-//!    worker hears a proxy's announcement and does TLS under a deadline, and speaks HTTP/1.1 or HTTP/2, as ALPN says.
+//!    worker hears a proxy's announcement and does TLS under a deadline, and speaks HTTP/1.1 or HTTP/2, as ALPN says. What an
+//!    HTTP/1.1 client sends is judged before it is parsed: one message, one reading.
 //! 2. [`gateway`] refuses what can be understood in more than one way: host, path, fragment, method.
 //! 3. The route is selected: the longest prefix of whole segments decides alone. It is a login, a logout, a preflight, a
 //!    refusal, or a request to forward.

@@ -20,6 +20,8 @@ const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 pub(crate) enum Refusal {
     /// The request can be understood in more than one way, or in none.
     Ambiguous(&'static str),
+    /// A head that is too large.
+    HeadTooLarge,
     /// A login body that is not what the contract says.
     BadLogin(&'static str),
     /// No user name in a login.
@@ -81,6 +83,7 @@ impl Refusal {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Ambiguous(_) | Self::BadLogin(_) | Self::NameRequired | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::InvalidCredentials | Self::BadCaller | Self::TokenExpired | Self::InvalidToken => {
                 StatusCode::UNAUTHORIZED
             }
@@ -106,6 +109,7 @@ impl Refusal {
     pub(crate) fn info(&self) -> &'static str {
         match self {
             Self::Ambiguous(info) | Self::BadLogin(info) | Self::NotImplemented(info) => info,
+            Self::HeadTooLarge => "The head of the request is too large",
             Self::NameRequired => "User name is required",
             Self::InvalidCredentials => "Invalid credentials",
             Self::UnknownUser => "User not found",
@@ -137,6 +141,7 @@ impl Refusal {
     pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Ambiguous(_) => "ambiguous",
+            Self::HeadTooLarge => "head_too_large",
             Self::BadLogin(_) => "bad_login",
             Self::NameRequired => "name_required",
             Self::InvalidCredentials => "invalid_credentials",
@@ -165,6 +170,11 @@ impl Refusal {
             Self::BadSwitch => "bad_switch",
             Self::UpstreamTimeout => "upstream_timeout",
         }
+    }
+
+    /// Whether client and gateway may disagree about where the request ends, or what it is for.
+    pub(crate) fn closes(&self) -> bool {
+        matches!(self, Self::Ambiguous(_) | Self::HeadTooLarge | Self::BodyBroken)
     }
 
     /// The response, in the shape of the contract.

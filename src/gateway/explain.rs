@@ -5,8 +5,8 @@ use http::{Method, Request};
 use serde::Serialize;
 
 use super::error::Refusal;
+use super::flaw::{Flaw, HELD_FRAGMENT};
 use super::forward::outbound_uri;
-use super::record::HELD_FRAGMENT;
 use super::routes::{Action, Forward, Names, Routes, Rule};
 use super::{authority, client, credentials, query, unambiguous};
 use crate::auth::Access;
@@ -161,7 +161,7 @@ impl Explainer {
     }
 
     fn decide(&self, request: &Request<()>) -> Result<&Rule, Refused> {
-        let authority = unambiguous(request, request.extensions().get::<Doubt>().map(|doubt| doubt.0))?;
+        let authority = unambiguous(request, request.extensions().get::<Flaw>().copied().map(Refusal::from))?;
         let names = Names { host: authority::bare_host(authority.as_ref()), sni: None };
         Ok(self.routes.select(names, request.uri().path(), request.method())?)
     }
@@ -253,16 +253,12 @@ impl Question {
     fn request(&self) -> Result<Request<()>, Refused> {
         let mut request = Request::builder().method(&self.method).uri(&self.target).header(HOST, &self.host);
         if self.target.contains('#') {
-            request = request.extension(Doubt(HELD_FRAGMENT));
+            request = request.extension(HELD_FRAGMENT);
         }
         let no_target = |_| Refused { status: 400, info: "This is no request target", label: "not_http", allow: None };
         request.body(()).map_err(no_target)
     }
 }
-
-/// What the socket side would have seen, and the URI type drops.
-#[derive(Clone, Copy, Debug)]
-struct Doubt(&'static str);
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {

@@ -10,6 +10,7 @@ mod cors;
 mod credentials;
 mod error;
 mod explain;
+mod flaw;
 mod forward;
 mod forwarded;
 mod framing;
@@ -44,6 +45,7 @@ pub use body::Body;
 pub use build::Gateway;
 use error::Refusal;
 pub use explain::{Decider, Explainer, Explanation, Forwarded, Outcome, Question, Refused};
+pub(crate) use flaw::{Flaw, HELD_FRAGMENT, STAND_IN};
 use forward::Going;
 pub use peer::{Peer, Seat};
 pub(crate) use peers::{Peers, TooMany};
@@ -60,10 +62,7 @@ impl Worker {
         let origin = request.headers().get(ORIGIN).cloned();
         let is_head = *request.method() == Method::HEAD;
         let mut request = request.map(Some);
-        let mut response = self.answer(&record, &mut request).await.unwrap_or_else(|refusal| {
-            record.refused(&refusal);
-            refusal.into_response()
-        });
+        let mut response = self.answer(&record, &mut request).await.unwrap_or_else(|refusal| record.refuse(refusal));
         if let Some(cors) = &record.rules.cors {
             cors.mark(response.headers_mut(), origin.as_ref());
         }
@@ -110,11 +109,11 @@ impl Worker {
 }
 
 /// The host a request is for, if the request means one thing only.
-fn unambiguous<B>(request: &Request<B>, doubt: Option<&'static str>) -> Result<Option<Authority>, Refusal> {
+fn unambiguous<B>(request: &Request<B>, doubt: Option<Refusal>) -> Result<Option<Authority>, Refusal> {
+    doubt.map_or(Ok(()), Err)?;
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Refusal::NotImplemented("Method not implemented"));
     }
-    doubt.map_or(Ok(()), |doubt| Err(Refusal::Ambiguous(doubt)))?;
     framing::judge(request.headers())?;
     let authority = authority::judge(request.version(), request.uri(), request.headers())?;
     if request.uri().path() == "*" && *request.method() == Method::OPTIONS {

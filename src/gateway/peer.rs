@@ -1,11 +1,12 @@
 //! The other end of a downstream connection: its address and what TLS said of it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::flaw::Flaw;
 use super::peers::Counted;
 
 /// One downstream connection. Lives as long as anything of it does, tunnels included.
@@ -21,8 +22,8 @@ pub struct Peer {
     pub client: Option<Box<str>>,
     /// The port with TLS that everything is redirected to; absent where requests are answered.
     pub redirects_to: Option<u16>,
-    /// Set by the socket side when a request line held a `#`, which the URI type drops before anybody can see it.
-    pub fragment: Arc<AtomicBool>,
+    /// Set by the socket side when it hands over [`super::STAND_IN`]: why.
+    pub(crate) flaw: Arc<OnceLock<Flaw>>,
     /// Its place among the connections.
     pub seat: Option<Seat>,
 }
@@ -57,11 +58,6 @@ impl Drop for Seat {
 }
 
 impl Peer {
-    /// Whether the last request line held a fragment; forgets it.
-    pub(crate) fn take_fragment(&self) -> bool {
-        self.fragment.load(Relaxed) && self.fragment.swap(false, Relaxed)
-    }
-
     #[cfg(test)]
     pub(crate) fn test(address: &str) -> Self {
         Self {
@@ -70,7 +66,7 @@ impl Peer {
             sni: None,
             client: None,
             redirects_to: None,
-            fragment: Arc::default(),
+            flaw: Arc::default(),
             seat: None,
         }
     }

@@ -4,20 +4,18 @@ use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderValue, Method, StatusCode, Uri, Version};
+use http::header::CONNECTION;
+use http::{HeaderValue, Method, Response, StatusCode, Uri, Version};
 use hyper::Request;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::client::Client;
 use super::error::Refusal;
-use super::{Peer, Rules, Worker, query};
+use super::{Body, Peer, Rules, Worker, flaw, query};
 use crate::auth::Session;
 use crate::telemetry::access_log::Line;
 use crate::upstream::{Ending, Passed, Progress, Server};
-
-/// Why a target with a `#` is refused.
-pub(crate) const HELD_FRAGMENT: &str = "The target holds a fragment";
 
 /// One request, from its head to the last byte of its answer.
 pub(crate) struct Record {
@@ -76,9 +74,10 @@ impl Record {
         })
     }
 
-    /// What the socket side or proxies in front leave in doubt; to be asked once, and of every request.
-    pub(crate) fn doubt(&self) -> Option<&'static str> {
-        self.peer.take_fragment().then_some(HELD_FRAGMENT).or(self.client.doubt)
+    /// What the socket side found wrong, or what proxies in front leave in doubt.
+    pub(crate) fn doubt(&self) -> Option<Refusal> {
+        let flaw = self.peer.flaw.get().filter(|_| flaw::is_stand_in(&self.method, &self.uri));
+        flaw.copied().map(Refusal::from).or_else(|| self.client.doubt.map(Refusal::Ambiguous))
     }
 
     /// The path of the rule that decided.
@@ -119,9 +118,15 @@ impl Record {
         self.waited_micros.set(u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// The gateway refused it.
-    pub(crate) fn refused(&self, refusal: &Refusal) {
+    /// The gateway refuses it. Where the client may not agree about what it sent, the connection is not used again.
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Response<Body> {
         let _first = self.refusal.set(refusal.label());
+        let closes = refusal.closes() && self.version < Version::HTTP_2;
+        let mut response = refusal.into_response();
+        if closes {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 
     /// The head of the answer is known.

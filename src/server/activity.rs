@@ -1,6 +1,6 @@
 //! What a downstream connection is doing and since when, so that each phase has its own deadline.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
@@ -8,6 +8,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::Limits;
+use crate::gateway::Flaw;
+
+const UNDECIDED: u8 = 0;
+const STAYED: u8 = 1;
+const SWITCHED: u8 = 2;
 
 /// Shared by a connection's socket, its exchanges and the task that drives it, all on one thread, and by whoever needs its place.
 #[derive(Debug)]
@@ -27,8 +32,10 @@ pub(crate) struct Activity {
     leaving: AtomicBool,
     /// Wakes the task that drives the connection.
     waker: OnceLock<Waker>,
-    /// See [`crate::gateway::Peer::fragment`].
-    pub(crate) fragment: Arc<AtomicBool>,
+    /// Whether the last answer to an upgrade was 101; see [`Activity::decide`].
+    switched: AtomicU8,
+    /// See [`crate::gateway::Peer::flaw`].
+    pub(crate) flaw: Arc<OnceLock<Flaw>>,
 }
 
 /// How much a connection needs its place: handshakes and first heads less than all others, and of these the longest idle least.
@@ -61,7 +68,8 @@ impl Activity {
             proven: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             waker: OnceLock::new(),
-            fragment: Arc::default(),
+            switched: AtomicU8::new(UNDECIDED),
+            flaw: Arc::default(),
         })
     }
 
@@ -95,6 +103,24 @@ impl Activity {
             (true, _) => self.blocked.store(0, Relaxed),
             (false, 0) => self.blocked.store(self.now() + 1, Relaxed),
             (false, _) => {}
+        }
+    }
+
+    /// A request that asked for another protocol is answered.
+    pub(crate) fn decide(&self, switched: bool) {
+        self.switched.store(if switched { SWITCHED } else { STAYED }, Relaxed);
+    }
+
+    /// Whether there is something for [`Activity::take_decision`].
+    pub(crate) fn is_decided(&self) -> bool {
+        self.switched.load(Relaxed) != UNDECIDED
+    }
+
+    /// What was decided, once.
+    pub(crate) fn take_decision(&self) -> Option<bool> {
+        match self.switched.swap(UNDECIDED, Relaxed) {
+            UNDECIDED => None,
+            decided => Some(decided == SWITCHED),
         }
     }
 

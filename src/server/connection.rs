@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
+use http::{Request, Response, StatusCode};
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
@@ -27,6 +28,7 @@ use super::preface;
 use super::socket::{self, Stream};
 use super::stream::Watched;
 use super::streams::Streams;
+use super::strict::Strict;
 use crate::config::Limits;
 use crate::gateway::{Peer, Peers, Seat, Worker};
 
@@ -75,14 +77,14 @@ impl Serving {
     async fn try_serve(mut self, accepted: Accepted, known_as: &Cell<SocketAddr>) -> Result<(), Ended> {
         let Accepted { stream, address, seat, activity, door } = accepted;
         let stream = socket::onto_this_loop(stream)?;
-        let fragment = activity.fragment.clone();
+        let flaw = activity.flaw.clone();
         let mut peer = Peer {
             address,
             tls: false,
             sni: None,
             client: None,
             redirects_to: door.redirects_to,
-            fragment,
+            flaw,
             seat: Some(seat),
         };
         let opened = self.open((stream, &door), &mut peer, &activity).await;
@@ -113,12 +115,21 @@ impl Serving {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let io = TokioIo::new(Watched::new(stream, activity.clone(), true));
+        let watched = Watched::new(stream, activity.clone(), true);
+        let io = TokioIo::new(Strict::new(watched, activity.clone(), self.limits.header_bytes));
         let (worker, peer, exchanges) = (self.worker.clone(), Rc::new(peer), activity.clone());
         let giving = Rc::new(Giving::default());
         let given = giving.clone();
         let service = service_fn(move |request| {
-            answer(worker.clone(), peer.clone(), request, (exchanges.begin(), given.clone()))
+            let undecided = may_switch(&request).then(|| exchanges.clone());
+            let answer = answer(worker.clone(), peer.clone(), request, (exchanges.begin(), given.clone()));
+            async move {
+                let answer = answer.await;
+                if let (Some(undecided), Ok(answer)) = (undecided, &answer) {
+                    undecided.decide(answer.status() == StatusCode::SWITCHING_PROTOCOLS);
+                }
+                answer
+            }
         });
         let connection = http1::Builder::new()
             .header_read_timeout(None)
@@ -161,6 +172,11 @@ impl Serving {
     fn bounds<'a>(&'a self, activity: &'a Activity, giving: Option<&'a Giving>) -> Bounds<'a> {
         Bounds { activity, limits: &self.limits, giving, closing: &self.closing }
     }
+}
+
+/// Whether [`Strict`] waits for the answer before it reads on.
+fn may_switch(request: &Request<Incoming>) -> bool {
+    request.extensions().get::<OnUpgrade>().is_some() && request.body().is_end_stream()
 }
 
 async fn answer(

@@ -3,7 +3,6 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -15,29 +14,19 @@ use super::activity::Activity;
 pub(crate) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
-    /// In the request line of an HTTP/1.1 head, where a `#` must be caught: the URI type drops it.
-    in_request_line: bool,
     speaks_http1: bool,
 }
 
 impl<S> Watched<S> {
     pub(crate) fn new(stream: S, activity: Arc<Activity>, speaks_http1: bool) -> Self {
-        Self { stream, activity, in_request_line: speaks_http1, speaks_http1 }
+        Self { stream, activity, speaks_http1 }
     }
 
-    fn saw(&mut self, bytes: &[u8]) {
+    fn saw_bytes(&self) {
         // On HTTP/2 bytes may be an acknowledgement or a ping: they begin no head, and keep no idle connection alive.
-        if self.speaks_http1 && self.activity.heard() {
-            self.in_request_line = true;
+        if self.speaks_http1 {
+            self.activity.heard();
         }
-        if !self.in_request_line {
-            return;
-        }
-        let line = bytes.trim_ascii_start().split(|b| *b == b'\n').next().unwrap_or_default();
-        if line.contains(&b'#') {
-            self.activity.fragment.store(true, Relaxed);
-        }
-        self.in_request_line = line.len() == bytes.trim_ascii_start().len();
     }
 
     fn wrote<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -51,7 +40,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.saw(&buf.filled()[before..]);
+            self.saw_bytes();
         }
         polled
     }
@@ -90,28 +79,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 mod tests {
     use super::*;
 
-    fn fragment_seen(reads: &[&[u8]]) -> bool {
-        let activity = Activity::new();
-        let mut watched = Watched::new(tokio::io::empty(), activity.clone(), true);
-        reads.iter().for_each(|bytes| watched.saw(bytes));
-        activity.fragment.load(Relaxed)
-    }
-
     #[test]
     fn bytes_begin_a_head_on_http_1_only() {
         for (speaks_http1, begins) in [(true, true), (false, false)] {
             let activity = Activity::new();
             drop(activity.begin());
-            Watched::new(tokio::io::empty(), activity.clone(), speaks_http1).saw(b"x");
+            Watched::new(tokio::io::empty(), activity.clone(), speaks_http1).saw_bytes();
             assert_eq!(!activity.heard(), begins, "a second head would begin only if none has");
         }
-    }
-
-    #[test]
-    fn a_fragment_is_seen_in_the_request_line_only() {
-        assert!(fragment_seen(&[b"GET /a#b HTTP/1.1\r\n\r\n"]));
-        assert!(fragment_seen(&[b"\r\n", b"GET /a", b"#", b"b HTTP/1.1\r\n\r\n"]));
-        assert!(!fragment_seen(&[b"GET /a HTTP/1.1\r\nX: #\r\n\r\n"]));
-        assert!(!fragment_seen(&[b"GET /a HTTP/1.1\r\n", b"X: #\r\n\r\n"]));
     }
 }

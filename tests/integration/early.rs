@@ -61,7 +61,7 @@ async fn a_refused_upload_without_an_end_is_cut() {
 #[tokio::test]
 async fn a_coding_that_would_be_lost_is_501_and_a_repeated_length_400() {
     let (upstream, gateway, pair) = setup().await;
-    for coding in ["gzip, chunked", "gzip\r\nTransfer-Encoding: chunked", "chunked, chunked"] {
+    for coding in ["gzip, chunked", "x-gzip,deflate, Chunked"] {
         let framing = format!("Transfer-Encoding: {coding}\r\n{}", pair.lines());
         let head = format!("POST / HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n0\r\n\r\n");
         gateway.request(head).await.is_refusal(501, "Only the chunked transfer coding is known");

@@ -49,8 +49,8 @@ async fn a_connection_that_idles_after_an_answer_is_closed() {
 async fn a_head_that_is_too_large_is_431() {
     let (upstream, gateway, pair) = setup("limits.header_bytes = '16KiB'").await;
     let large = format!("X-Large: {}\r\n", "x".repeat(20 * 1024));
-    let status = gateway.get("/", &format!("{large}{}", pair.lines())).await.status;
-    assert_eq!(status, 431);
+    let answer = gateway.get("/", &format!("{large}{}", pair.lines())).await;
+    answer.is_refusal(431, "The head of the request is too large");
     let many: String = (0..2000).map(|n| format!("X-Many-{n}: x\r\n")).collect();
     assert_eq!(gateway.get("/", &format!("{many}{}", pair.lines())).await.status, 431);
     upstream.saw_nothing();

@@ -74,7 +74,7 @@ async fn connections_are_counted_while_they_are_open_and_when_they_break() {
     let gateway = Gateway::start(&Upstream::start().await).await;
     let open = [gateway.connect().await, gateway.connect().await];
     let mut broken = gateway.plain().await;
-    broken.send("no HTTP at all\r\n\r\n").await;
+    broken.send("GET / HTTP/1.1\r\nHost: loc").await;
     drop(broken);
     let counted = scrape_until(&gateway, |counted| {
         counted["gatewarden_connections"] == 2.0

@@ -4,6 +4,7 @@
 mod aliases;
 mod hop_by_hop;
 mod identity;
+mod smuggling;
 
 use http::{HeaderValue, Request};
 use hyper::ext::Protocol;

@@ -1,0 +1,103 @@
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+
+/// What hyper reads of a stream that comes in pieces of these sizes, the last for all the rest; the error that ends it, or the end.
+fn read(stream: &[u8], pieces: &[usize], room: usize) -> (Vec<u8>, Option<io::ErrorKind>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let (mut client, server) = tokio::io::duplex(64 * 1024);
+        let mut strict = Strict::new(server, Activity::new(), 1024);
+        let (mut left, mut read) = (stream, Vec::new());
+        let (mut piece, mut buffer) = (0, vec![0; room]);
+        loop {
+            let size = pieces.get(piece).or(pieces.last()).map_or(left.len(), |size| (*size).max(1)).min(left.len());
+            client.write_all(&left[..size]).await.unwrap();
+            (left, piece) = (&left[size..], piece + 1);
+            if left.is_empty() {
+                client.shutdown().await.unwrap();
+            }
+            loop {
+                let some = std::pin::pin!(strict.read(&mut buffer));
+                match futures_util::poll!(some) {
+                    Poll::Ready(Ok(0)) => return (read, None),
+                    Poll::Ready(Ok(length)) => read.extend_from_slice(&buffer[..length]),
+                    Poll::Ready(Err(error)) => return (read, Some(error.kind())),
+                    // Over: nothing more will come, and nobody waits for it.
+                    Poll::Pending if left.is_empty() => return (read, None),
+                    Poll::Pending => break,
+                }
+            }
+        }
+    })
+}
+
+/// Requests, good and bad, and what is neither.
+fn parts() -> impl Strategy<Value = Vec<u8>> {
+    let part = prop::sample::select(vec![
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nGET /",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "3\r\nabc\r\n",
+        "0\r\n\r\n",
+        "0\r\nX: y\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Content-Length: 3\r\n",
+        "\r\n",
+        "\n",
+        "\r",
+        "\0",
+        " ",
+        "GET / HTTP/1.1\r\n",
+        "Host: a\r\n",
+        "x",
+    ]);
+    prop::collection::vec(part, 0..12).prop_map(|parts| parts.concat().into_bytes())
+}
+
+proptest! {
+    #[test]
+    fn what_is_seen_does_not_depend_on_how_it_comes(
+        stream in parts(),
+        pieces in prop::collection::vec(1usize..40, 1..20),
+        room in 1usize..100,
+    ) {
+        let whole = read(&stream, &[], 8192);
+        prop_assert_eq!(read(&stream, &pieces, room), whole.clone());
+        prop_assert_eq!(read(&stream, &[1], room), whole);
+    }
+
+    #[test]
+    fn what_is_seen_is_what_came_up_to_a_flaw(stream in parts()) {
+        let (seen, _) = read(&stream, &[], 8192);
+        let seen = seen.strip_suffix(STAND_IN).unwrap_or(&seen);
+        prop_assert!(stream.starts_with(seen));
+    }
+}
+
+#[test]
+fn a_flaw_in_a_head_becomes_a_request_that_is_refused_and_one_in_a_body_an_error() {
+    let good = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
+    assert_eq!(read(&[&good, &b"GET / HTTP/1.1\n"[..], &good].concat(), &[], 8192), ([&good, STAND_IN].concat(), None));
+    let chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc".to_vec();
+    let error = Some(io::ErrorKind::InvalidData);
+    assert_eq!(read(&[&chunked[..], b"d\r\n0\r\n\r\n"].concat(), &[], 8192), (chunked, error));
+}
+
+#[tokio::test]
+async fn what_came_behind_an_upgrade_is_seen_once_the_answer_is_known() {
+    let upgrade = b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n";
+    for (switched, behind) in [(true, &b"\0\n anything"[..]), (false, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")] {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let activity = Activity::new();
+        let mut strict = Strict::new(server, activity.clone(), 1024);
+        client.write_all(&[&upgrade[..], behind].concat()).await.unwrap();
+        let mut buffer = [0; 1024];
+        assert_eq!(strict.read(&mut buffer).await.unwrap(), upgrade.len());
+        assert!(futures_util::poll!(std::pin::pin!(strict.read(&mut buffer))).is_pending());
+        activity.decide(switched);
+        let length = strict.read(&mut buffer).await.unwrap();
+        assert_eq!(&buffer[..length], behind);
+    }
+}
