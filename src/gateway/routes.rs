@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use http::{HeaderValue, Method};
+use http::Method;
 
 use super::credentials::Sources;
 use super::error::Refusal;
+use super::table::Table;
 use super::target;
 use crate::config::{self, Access, ClientPattern, Place, Problems};
 use crate::directory::Role;
@@ -71,29 +72,9 @@ pub(crate) struct Rule {
     pub(crate) label: Arc<str>,
     /// Where it is configured; absent for what the gateway answers itself.
     pub(crate) place: Option<Place>,
-    methods: Vec<Method>,
+    pub(super) methods: Vec<Method>,
     keep_encoded_slash: bool,
     pub(crate) action: Action,
-}
-
-/// The rules that share a path; the method picks one.
-#[derive(Debug, Default)]
-struct Group {
-    rules: Vec<Arc<Rule>>,
-    allow: Option<HeaderValue>,
-}
-
-type Paths = HashMap<Box<[u8]>, usize, RandomState>;
-
-/// The rules of one host, by path as written and, for lenient readings, in lower case.
-#[derive(Debug, Default)]
-struct Table {
-    groups: Vec<Group>,
-    exact: Paths,
-    prefixes: Paths,
-    folded_exact: Paths,
-    folded_prefixes: Paths,
-    longest_prefix: usize,
 }
 
 /// All rules of the gateway.
@@ -104,7 +85,7 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
-    /// Builds the tables; paths that differ only in case are problems, for a lenient upstream would mix them up.
+    /// Builds the tables; paths that a lenient upstream would mix up are problems, and so are those that no request could select.
     pub(crate) fn build(routes: &[config::Route], upstreams: &Upstreams, problems: &mut Problems) -> Self {
         let mut built = Self { any: Table::default(), hosts: HashMap::default() };
         let hosts = routes.iter().flat_map(|route| &route.hosts);
@@ -121,6 +102,9 @@ impl Routes {
                 if ours && !table.add(&route.path.value, route.exact, rule.clone()) {
                     let what = format!("routes.path: {:?} differs from another route only in case", route.path.value);
                     problems.add(&route.path.place, what, "rename one of them");
+                } else if ours && table.never_selects(&route.path.value, route.exact) {
+                    let what = format!("routes.path: {:?} is another path to some servers", route.path.value);
+                    problems.add(&route.path.place, what, "leave out the dots and spaces at the end of its segments");
                 }
             });
         }
@@ -183,56 +167,7 @@ impl Rule {
     }
 }
 
-impl Table {
-    /// False when a path of another case is there already.
-    fn add(&mut self, path: &str, exact: bool, rule: Arc<Rule>) -> bool {
-        let path = if path == "/" && !exact { "" } else { path };
-        let (written, folded) = if exact {
-            (&mut self.exact, &mut self.folded_exact)
-        } else {
-            self.longest_prefix = self.longest_prefix.max(path.len());
-            (&mut self.prefixes, &mut self.folded_prefixes)
-        };
-        let index = *written.entry(path.as_bytes().into()).or_insert(self.groups.len());
-        if index == self.groups.len() {
-            self.groups.push(Group::default());
-        }
-        self.groups[index].add(rule);
-        *folded.entry(path.to_ascii_lowercase().as_bytes().into()).or_insert(index) == index
-    }
-
-    fn find(&self, path: &[u8], folded: bool) -> Option<usize> {
-        let (exact, prefixes) =
-            if folded { (&self.folded_exact, &self.folded_prefixes) } else { (&self.exact, &self.prefixes) };
-        if let Some(index) = exact.get(path) {
-            return Some(*index);
-        }
-        let ends = path.iter().enumerate().skip(1).filter(|(_, b)| **b == b'/').map(|(at, _)| at);
-        let ends = std::iter::once(0).chain(ends).chain(std::iter::once(path.len()));
-        ends.take_while(|end| *end <= self.longest_prefix).filter_map(|end| prefixes.get(&path[..end])).last().copied()
-    }
-
-    fn is_ambiguous(&self, path: &str, selected: Option<usize>) -> bool {
-        if target::is_plain(path) {
-            return self.find(path.as_bytes(), true) != selected;
-        }
-        target::readings(path)
-            .is_none_or(|readings| readings.iter().any(|reading| self.find(reading, true) != selected))
-    }
-}
-
-impl Group {
-    fn add(&mut self, rule: Arc<Rule>) {
-        self.rules.push(rule);
-        let mut methods: Vec<&str> = self.rules.iter().flat_map(|rule| &rule.methods).map(Method::as_str).collect();
-        if methods.contains(&"GET") && !methods.contains(&"HEAD") {
-            methods.push("HEAD");
-        }
-        self.allow = HeaderValue::from_str(&methods.join(", ")).ok();
-    }
-}
-
-fn endpoint(path: &str, action: Action) -> Arc<Rule> {
+pub(super) fn endpoint(path: &str, action: Action) -> Arc<Rule> {
     Arc::new(Rule { label: path.into(), place: None, methods: vec![Method::POST], keep_encoded_slash: false, action })
 }
 

@@ -24,7 +24,6 @@ mod limits;
 mod logs;
 mod metrics;
 mod mutual_tls;
-mod paths;
 mod places;
 mod processes;
 mod proxies;

@@ -3,7 +3,7 @@
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe;
 
-use crate::harness::{Connection, Prepared, Process, Upstream, eventually, within};
+use crate::harness::{Connection, Prepared, Process, Upstream, command, eventually, within};
 
 #[tokio::test]
 async fn a_log_that_cannot_be_written_is_a_problem_of_the_configuration_with_its_line() {
@@ -22,6 +22,19 @@ async fn a_log_that_cannot_be_written_is_a_problem_of_the_configuration_with_its
             assert!(told.contains(&format!("gatewarden.toml:{line}: log.{key}: ")), "{told}");
         }
         assert!(!prepared.dir.path().join("none").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_route_that_no_request_could_select_is_a_problem_of_the_configuration() {
+    for path in ["/shut.", "/a%20/b", "/..."] {
+        let settings =
+            format!("routes = [{{ path = '/', upstream = 'main' }}, {{ path = '{path}', access = 'deny' }}]");
+        let prepared = Prepared::new(&Upstream::start().await, &settings);
+        let output = command(&["check", "--config", prepared.path.to_str().unwrap()], "").await;
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{path}: {told}");
+        assert!(told.contains(&format!("routes.path: \"{path}\" is another path to some servers")), "{told}");
     }
 }
 

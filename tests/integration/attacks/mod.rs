@@ -4,6 +4,8 @@
 mod aliases;
 mod hop_by_hop;
 mod identity;
+mod paths;
+mod readers;
 mod smuggling;
 
 use http::{HeaderValue, Request};
@@ -103,7 +105,7 @@ impl Scene {
 
     /// Asks by a method, which counts where the way leaves the choice.
     async fn ask_by(&self, way: Way, (method, target): (&str, &str), lines: &[Line]) -> Seen {
-        let before = self.upstream.requests().len();
+        let before = self.upstream.count();
         let (status, text) = match way {
             Way::Http1 => {
                 let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n");
@@ -119,7 +121,7 @@ impl Scene {
                 self.over_http2(request.extension(Protocol::from_static("websocket")), lines).await
             }
         };
-        Seen { status, text, through: self.upstream.requests().split_off(before) }
+        Seen { status, text, through: self.upstream.since(before) }
     }
 
     async fn over_http1(&self, head: String, lines: &[Line]) -> (u16, String) {

@@ -179,6 +179,16 @@ impl Upstream {
         lock(&self.shared.requests).clone()
     }
 
+    /// How many that were.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.shared.requests).len()
+    }
+
+    /// What it got after as many.
+    pub(crate) fn since(&self, count: usize) -> Vec<Recorded> {
+        lock(&self.shared.requests)[count..].to_vec()
+    }
+
     /// The one request it got.
     #[track_caller]
     pub(crate) fn only_request(&self) -> Recorded {
@@ -190,7 +200,7 @@ impl Upstream {
     /// The newest request it got.
     #[track_caller]
     pub(crate) fn last_request(&self) -> Recorded {
-        self.requests().pop().expect("the upstream saw nothing")
+        lock(&self.shared.requests).last().cloned().expect("the upstream saw nothing")
     }
 
     /// Fails the test if anything came through.

@@ -1,4 +1,6 @@
-//! Paths: what cannot be judged unambiguously is 400, all else reaches the upstream byte for byte.
+//! Family 4, paths that the rule and the upstream read differently: what cannot be judged unambiguously is 400, all else reaches the
+//! upstream byte for byte. CVE-2026-33494 (oathkeeper), CVE-2025-54576 and CVE-2026-41059 (oauth2-proxy), CVE-2025-66490 (Traefik),
+//! CVE-2019-9901 (Envoy), CVE-2021-32637 (Authelia). What real upstreams make of a path is in `readers`.
 
 use crate::harness::{Gateway, USER, Upstream};
 
@@ -120,6 +122,28 @@ async fn paths_that_another_reading_gives_to_another_route_are_400() {
         "/private%250a",
         "/exact.",
         "/exact%20/",
+        "/private;",
+        "/private%3b",
+        "/private%253b",
+        "/private%0a",
+        "/private%00",
+        "/private%00/x",
+        "/private%23",
+        "/private%3fx",
+        "/private%253Fx",
+        "/x%255c..%255cprivate",
+        "/x%252f%252e%252e%252fprivate",
+        // In full width, with a long s, and with letters that are encoded longer than they may be.
+        "/%EF%BD%90rivate",
+        "/private%EF%BC%8Fx",
+        "/x%EF%BC%8F%EF%BC%8E%EF%BC%8E%EF%BC%8Fprivate",
+        "/private%EF%BC%9Bx",
+        "/private%E3%80%80",
+        "/private%C2%A0/x",
+        "/private%C0%AFx",
+        "/x%C0%AF%C0%AE%C0%AE%E0%80%AFprivate",
+        "/%C1%B0rivate",
+        "/private%F0%80%80%AF",
     ] {
         let answer = gateway.get(path, &lines).await;
         assert_eq!(answer.status, 400, "{path}: {}", answer.text());
@@ -142,6 +166,11 @@ async fn the_same_readings_pass_where_they_select_the_same_route() {
         "/a.",
         "/a%20/b",
         "/.private",
+        "/%EF%BD%90ublic",
+        "/a%EF%BC%8Fb",
+        "/a%3fb",
+        "/%E4",
+        "/%D0%97%D0%B0%D0%BF%D0%B8%D1%81%D1%8C/%C0",
     ] {
         assert_eq!(gateway.get(path, &lines).await.status, 200, "{path}");
         assert_eq!(upstream.last_request().target(), path);
@@ -182,15 +211,54 @@ async fn an_encoded_slash_passes_where_the_route_keeps_it() {
 }
 
 #[tokio::test]
+async fn a_route_that_is_written_with_escapes_is_one_route_however_it_is_read() {
+    let settings = "routes = [{ path = '/', upstream = 'main' }, { path = '/a%20b', upstream = 'main' },
+                              { path = '/%C3%A4/x', upstream = 'main' }, { path = '/%c3%b6', access = 'deny' }]";
+    let (upstream, gateway, lines) = setup(settings).await;
+    for path in ["/a%20b", "/a%20b/x", "/%C3%A4/x", "/%C3%A4/x/%C3%B6", "/%C3%A4"] {
+        assert_eq!(gateway.get(path, &lines).await.status, 200, "{path}");
+        assert_eq!(upstream.last_request().target(), path);
+    }
+    let before = upstream.count();
+    for (path, status) in [("/a%20b%20", 400), ("/A%20B", 400), ("/a%2520b", 400), ("/%c3%b6/x", 403), ("/%C3%B6", 400)]
+    {
+        assert_eq!(gateway.get(path, &lines).await.status, status, "{path}");
+    }
+    assert_eq!(upstream.count(), before);
+}
+
+#[tokio::test]
 async fn an_absolute_target_is_judged_by_its_path() {
     let (upstream, gateway, lines) = setup(ROUTES).await;
     let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
     assert_eq!(gateway.request(get("http://localhost/private")).await.status, 403);
-    assert_eq!(gateway.request(get("https://localhost/../private")).await.status, 400);
+    for target in [
+        "https://localhost/../private",
+        "https://localhost/%70rivate",
+        "https://localhost//private",
+        "https://localhost/private#",
+        "https://user@localhost/a",
+        "https://localhost\\@private/a",
+        "https://localhost:x/a",
+        "https:///private",
+        "https:/private",
+        "//localhost/private",
+        "private",
+        "?/private",
+    ] {
+        assert_eq!(gateway.request(get(target)).await.status, 400, "{target}");
+    }
     assert_eq!(gateway.request(get("https://another.example/a")).await.status, 400, "it contradicts Host");
     upstream.saw_nothing();
-    assert_eq!(gateway.request(get("https://localhost/a?b")).await.status, 200);
-    assert_eq!(upstream.only_request().line(), "GET /a?b HTTP/1.1");
+    for (target, line) in [
+        ("https://localhost/a?b", "GET /a?b HTTP/1.1"),
+        ("HTTP://LOCALHOST/a", "GET /a HTTP/1.1"),
+        ("http://localhost", "GET / HTTP/1.1"),
+        ("http://localhost//a", "GET //a HTTP/1.1"),
+    ] {
+        assert_eq!(gateway.request(get(target)).await.status, 200, "{target}");
+        assert_eq!(upstream.last_request().line(), line);
+    }
 }
 
 #[tokio::test]
