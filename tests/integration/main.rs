@@ -15,6 +15,7 @@ mod crowds;
 mod drain;
 mod early;
 mod explain;
+mod faults;
 mod h2_websocket;
 mod h2c;
 mod harness;
