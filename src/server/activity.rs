@@ -30,6 +30,8 @@ pub(crate) struct Activity {
     proven: AtomicBool,
     /// Whether its place is needed, or it can't be given up any more.
     leaving: AtomicBool,
+    /// Whether its client sent too many frames that ask for nothing.
+    floods: AtomicBool,
     /// Wakes the task that drives the connection.
     waker: OnceLock<Waker>,
     /// Whether the last answer to an upgrade was 101; see [`Activity::decide`].
@@ -67,6 +69,7 @@ impl Activity {
             blocked: AtomicU64::new(0),
             proven: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
+            floods: AtomicBool::new(false),
             waker: OnceLock::new(),
             switched: AtomicU8::new(UNDECIDED),
             flaw: Arc::default(),
@@ -122,6 +125,16 @@ impl Activity {
             UNDECIDED => None,
             decided => Some(decided == SWITCHED),
         }
+    }
+
+    /// Too many frames came that ask for nothing.
+    pub(crate) fn flood(&self) {
+        self.floods.store(true, Relaxed);
+    }
+
+    /// Whether too many frames came that ask for nothing.
+    pub(crate) fn floods(&self) -> bool {
+        self.floods.load(Relaxed)
     }
 
     /// When the connection must have moved on, and what it is then guilty of.

@@ -21,6 +21,7 @@ use super::answer::Answer;
 use super::deferred::Deferred;
 use super::drive::{Bounds, drive};
 use super::ended::Ended;
+use super::frugal::Frugal;
 use super::giving::Giving;
 use super::listener::Door;
 use super::opening::{Opened, unless_asked_to_leave};
@@ -144,7 +145,7 @@ impl Serving {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let io = Deferred::new(Watched::new(stream, activity.clone(), false));
+        let io = Deferred::new(Frugal::new(Watched::new(stream, activity.clone(), false), activity.clone()));
         let (worker, peer, exchanges) = (self.worker.clone(), Rc::new(peer), activity.clone());
         let streams = Streams::new(self.limits.body_idle_timeout, activity.clone());
         let announced = streams.clone();

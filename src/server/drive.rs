@@ -28,7 +28,7 @@ pub(crate) struct Bounds<'a> {
     pub(crate) closing: &'a CancellationToken,
 }
 
-/// Polls `connection` until it is done, overdue, has its place needed, or gives an answer whose term is over; asks it to finish
+/// Polls `connection` until it is done, overdue, floods, has its place needed, or gives an answer whose term is over; asks it to finish
 /// once `closing` is cancelled or it has idled too long.
 pub(crate) async fn drive(connection: impl Finish, bounds: Bounds<'_>) -> Result<(), Ended> {
     let mut connection = pin!(connection);
@@ -42,11 +42,11 @@ pub(crate) async fn drive(connection: impl Finish, bounds: Bounds<'_>) -> Result
         if bounds.poll_term(timer.as_mut(), cx).is_ready() {
             return Poll::Ready(Err(Ended::TermOver));
         }
-        if bounds.activity.leaves() {
+        if let Some(ended) = bounds.ended_at_once() {
             connection.as_mut().finish();
             // Once, for the goodbye; who does not take it at once gets none.
             let _over = connection.as_mut().poll(cx);
-            return Poll::Ready(Err(Ended::MadeRoom));
+            return Poll::Ready(Err(ended));
         }
         if told == Told::Nothing && closed.as_mut().poll(cx).is_ready() {
             told = Told::ToFinish;
@@ -66,6 +66,13 @@ pub(crate) async fn drive(connection: impl Finish, bounds: Bounds<'_>) -> Result
 }
 
 impl Bounds<'_> {
+    fn ended_at_once(&self) -> Option<Ended> {
+        if self.activity.floods() {
+            return Some(Ended::Flood);
+        }
+        self.activity.leaves().then_some(Ended::MadeRoom)
+    }
+
     /// Ready when the answer that is given has outlived its term.
     fn poll_term(&self, timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(giving) = self.giving else { return Poll::Pending };

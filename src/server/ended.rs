@@ -27,6 +27,8 @@ pub(crate) enum Ended {
     Crowded,
     /// Its place was needed.
     MadeRoom,
+    /// Its client sent too many frames that ask for nothing.
+    Flood,
     /// A later phase missed its own.
     Overdue(Overdue),
     /// What was being answered may be answered no longer.
@@ -46,6 +48,7 @@ impl Ended {
             Self::Silent => "silent",
             Self::Crowded => "crowded",
             Self::MadeRoom => "made_room",
+            Self::Flood => "flood",
             Self::Overdue(Overdue::Head) => "slow_head",
             Self::Overdue(Overdue::Idle) => "idle",
             Self::Overdue(Overdue::NotReading) => "client_not_reading",
@@ -87,6 +90,7 @@ impl fmt::Display for Ended {
             Self::Silent => f.write_str("it hung up without a byte"),
             Self::Crowded => f.write_str("limits.connections_per_peer is reached"),
             Self::MadeRoom => f.write_str("limits.connections is reached, and it could be spared best"),
+            Self::Flood => f.write_str("the client sent too many frames that ask for nothing"),
             Self::Overdue(Overdue::Head) => f.write_str("the head of a request took too long"),
             Self::Overdue(Overdue::Idle) => f.write_str("it idled too long"),
             Self::Overdue(Overdue::NotReading) => f.write_str("the client stopped reading"),

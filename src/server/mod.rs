@@ -2,6 +2,7 @@
 
 mod activation;
 mod activity;
+mod allowance;
 mod announced;
 mod answer;
 mod bind;
@@ -13,6 +14,8 @@ mod drain;
 mod drive;
 mod ended;
 mod finish;
+mod frames;
+mod frugal;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
 mod giving;
