@@ -1,7 +1,7 @@
 //! Which host a request is for: said once, or twice alike (RFC 9112, section 3.2; RFC 9113, section 8.3.1).
 
 use http::header::HOST;
-use http::uri::Authority;
+use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Uri, Version};
 
 use super::error::Refusal;
@@ -9,8 +9,12 @@ use super::error::Refusal;
 /// The host and port as sent; `None` only for HTTP/1.0, which need not say.
 ///
 /// # Errors
-/// [`Refusal::Ambiguous`] when it is missing, repeated, malformed, or said twice differently.
+/// [`Refusal::Ambiguous`] when it is missing, repeated, malformed, said twice differently, or of another protocol.
 pub(crate) fn judge(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<Option<Authority>, Refusal> {
+    // Only in an absolute target and on HTTP/2, where it may even be empty.
+    if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return Err(Refusal::Ambiguous("The scheme is neither http nor https"));
+    }
     let mut lines = headers.get_all(HOST).iter();
     let in_header = match (lines.next(), lines.next()) {
         (Some(line), None) => Some(parse(line.as_bytes())?),

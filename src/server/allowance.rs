@@ -1,8 +1,6 @@
 //! What an HTTP/2 client may have us read without asking for anything. h2 answers PING and SETTINGS for ever to a client that
 //! reads the answers, and a cancelled request is the cheapest of all to send (CVE-2023-44487).
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::frames::{Frames, Head, Kind};
@@ -71,6 +69,8 @@ fn cost(head: Head) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -3,6 +3,9 @@
 
 mod aliases;
 mod hop_by_hop;
+mod http2_floods;
+mod http2_framing;
+mod http2_messages;
 mod identity;
 mod paths;
 mod readers;

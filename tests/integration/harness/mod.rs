@@ -1,6 +1,7 @@
 //! What every test stands on: a recording upstream, a real gateway in this process, and clients that see raw bytes.
 
 mod client;
+pub(crate) mod frames;
 mod gateway;
 mod h2;
 mod message;
