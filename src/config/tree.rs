@@ -47,6 +47,9 @@ const GIVES_UP: &str = "key with no value";
 
 const NO_COMMA: &str = "missing comma between array elements, expected `,`";
 
+/// What the parser says of a bare word, and of no word, where a value belongs.
+const NO_QUOTES: &str = "string values must be quoted";
+
 /// How often a text is read again behind a line that the parser gave up at.
 const ROUNDS: usize = 32;
 
@@ -58,7 +61,7 @@ pub(super) fn parse(text: &str, findings: &Findings) -> Table {
         let Some(line) = DeTable::parse_recoverable(&text).1.iter().find_map(|error| reader.given_up_at(error)) else {
             break;
         };
-        findings.add_torn(line, Wrong::new("not valid TOML: a key without a value", "write key = value"));
+        findings.add_torn(line, no_value());
         reader.blank(&mut text, line);
     }
     let (table, errors) = DeTable::parse_recoverable(&text);
@@ -77,13 +80,20 @@ pub(super) fn parse(text: &str, findings: &Findings) -> Table {
 }
 
 fn syntax(error: &toml::de::Error) -> Wrong {
+    if error.message().starts_with(NO_QUOTES) && error.span().is_some_and(|span| span.is_empty()) {
+        return no_value();
+    }
     let fix = match error.message() {
         NO_COMMA => "write a comma, or close the bracket that was opened before",
         "duplicate key" => "remove one of the two",
-        message if message.starts_with("string values must be quoted") => "write the value in quotes",
+        message if message.starts_with(NO_QUOTES) => "write the value in quotes",
         _ => "check the quotes, brackets and commas of this line",
     };
     Wrong::new(format!("not valid TOML: {}", error.message()), fix)
+}
+
+fn no_value() -> Wrong {
+    Wrong::new("not valid TOML: a key without a value", "write key = value")
 }
 
 fn line_starts(text: &str) -> Vec<usize> {
@@ -118,7 +128,9 @@ impl Reader<'_> {
     }
 
     fn table(&self, table: DeTable<'_>, around: &Place) -> Table {
-        let entries = table.into_iter().map(|(key, value)| {
+        // An empty span is the parser's stand-in for a key that is not there: its line was told.
+        let written = table.into_iter().filter(|(key, _)| !key.span().is_empty());
+        let entries = written.map(|(key, value)| {
             let place = self.place(key.span(), around);
             let node = Node { key: place.clone(), ..self.node(value, &place) };
             (key.into_inner().into_owned(), node)
@@ -193,6 +205,23 @@ mod tests {
             let problems = findings.into_problems();
             assert!(problems.iter().any(|problem| (2..=5).contains(&line(&problem.place))), "{torn}: {problems}");
             assert!(tree.contains_key("h") && tree.contains_key("f"), "{torn}: {problems} {tree:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_begun_and_not_there_is_told_once_with_its_line() {
+        for (torn, what) in
+            [("a =", "a key without a value"), ("[", "unquoted keys cannot be empty"), ("[[", "unquoted")]
+        {
+            let findings = Findings::new(Path::new("g.toml"));
+            let tree = parse(&format!("# first\n{torn}\n"), &findings);
+            let problems = findings.into_problems();
+            assert_eq!(problems.iter().count(), 1, "{torn}: {problems}");
+            assert!(
+                problems.to_string().starts_with(&format!("g.toml:2: not valid TOML: {what}")),
+                "{torn}: {problems}"
+            );
+            assert!(!tree.contains_key(""), "{torn}: {tree:?}");
         }
     }
 
