@@ -4,21 +4,39 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use super::file::file_path;
+use super::findings::Wrong;
 use super::problem::Located;
 use super::section::Section;
 use super::settings::{Directory, Login, RoleNumbering, Sessions, Throttle};
 use super::value::{cores, optional_duration, positive_duration};
+
+const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// `[sessions]`.
 pub(super) fn sessions(section: &mut Section<'_>) -> Sessions {
     section.unsupported_choice("store", &["memory", "file", "redis"]);
     section.unsupported("file");
     section.unsupported("redis");
+    let is_written = section.has("lifetime");
+    let lifetime = section.parsed("lifetime", positive_duration).map(|lifetime| lifetime.value);
+    // Beside a lifetime that could not be read, no idle timeout is too long.
+    let longest = lifetime.unwrap_or(if is_written { Duration::MAX } else { LIFETIME });
     Sessions {
-        lifetime: section.parsed_or("lifetime", Duration::from_secs(24 * 60 * 60), positive_duration),
-        idle_timeout: section.parsed_or("idle_timeout", None, optional_duration),
+        lifetime: lifetime.unwrap_or(LIFETIME),
+        idle_timeout: section.parsed_or("idle_timeout", None, |text| idle_timeout(text, longest)),
         per_user: section.count_or("per_user", 100, 1_000_000),
         max: section.count_or("max", 10_000_000, 1_000_000_000),
+    }
+}
+
+/// None that would outlast every session, and so end none.
+fn idle_timeout(text: &str, lifetime: Duration) -> Result<Option<Duration>, Wrong> {
+    match optional_duration(text)? {
+        Some(idle) if idle > lifetime => {
+            let what = format!("longer than sessions.lifetime, {}", humantime::format_duration(lifetime));
+            Err(Wrong::new(what, "make it shorter, or remove it"))
+        }
+        idle => Ok(idle),
     }
 }
 
@@ -97,6 +115,19 @@ mod tests {
             ]
         );
         assert_eq!(bad("[login]\nthrottle = false\n").len(), 1);
+    }
+
+    #[test]
+    fn an_idle_timeout_that_would_outlast_every_session_is_refused() {
+        let idle = |text: &str| good(text).sessions.idle_timeout;
+        assert_eq!(idle("[sessions]\nidle_timeout = \"1d\"\n"), Some(LIFETIME));
+        assert_eq!(idle("[sessions]\nlifetime = \"30d\"\nidle_timeout = \"2d\"\n"), Some(2 * LIFETIME));
+        assert_eq!(
+            bad("[sessions]\nidle_timeout = \"25h\"\n"),
+            ["sessions.idle_timeout: longer than sessions.lifetime, 1day; make it shorter, or remove it"]
+        );
+        let problems = bad("[sessions]\nlifetime = \"30\"\nidle_timeout = \"2d\"\n");
+        assert!(problems.len() == 1 && problems[0].starts_with("sessions.lifetime: "), "{problems:?}");
     }
 
     #[test]
