@@ -63,10 +63,10 @@ fn question(asked: &Explain) -> Result<Question, CliError> {
     HeaderValue::from_str(&asked.host).map_err(|_| {
         wrong("not a host", &asked.host, "write it as Host does: api.example.com or api.example.com:8443")
     })?;
-    let role = asked.role.as_deref().map(|name| {
-        Role::parse(name)
-            .ok_or_else(|| wrong("not a role", name, "write root, admin, user, or another name without spaces"))
-    });
+    let role = asked
+        .role
+        .as_deref()
+        .map(|name| Role::written(name).map_err(|(what, fix)| CliError::Usage(format!("{what}; {fix}"))));
     Ok(Question { method, target: asked.path.clone(), host: asked.host.clone(), role: role.transpose()? })
 }
 

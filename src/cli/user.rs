@@ -1,6 +1,6 @@
 //! `gatewarden user`: who is in a users file. Knows the terminal; the file is changed elsewhere.
 
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -88,7 +88,9 @@ pub fn run(command: &UserCommand) -> Result<(), CliError> {
         }
         UserCommand::Passwd { user } => {
             let password = read_password()?;
-            UsersFile::at(&user.users).set_password(&user.name, &password).map_err(|error| user.explain(&error))?;
+            let file = UsersFile::at(&user.users);
+            file.set_password(&user.name, &password).map_err(|error| user.explain(&error))?;
+            warn(&file, &user.users);
             say(format_args!("changed the password of {} in {}", user.name, user.users.display()))
         }
         UserCommand::Remove { user } => {
@@ -107,9 +109,6 @@ fn import(users: &Path, import: &Import<'_>) -> Result<(), CliError> {
     let text = Zeroizing::new(read_source(import.path).map_err(CliError::at(import.path))?);
     let mut problems = Problems::default();
     let newcomers = import.read(&text, &mut problems);
-    if !problems.is_empty() {
-        return Err(problems.into());
-    }
     let file = UsersFile::at(users);
     match file.import(newcomers, &mut problems) {
         Ok(count) => {
@@ -156,7 +155,7 @@ impl User {
 }
 
 fn role(name: &str) -> Result<Role, String> {
-    Role::parse(name).ok_or_else(|| "a role is root, admin, user or any other token of at most 64 characters".into())
+    Role::written(name).map_err(|(_, fix)| fix)
 }
 
 fn format(name: &str) -> Result<Format, String> {
@@ -173,7 +172,7 @@ fn say(line: std::fmt::Arguments<'_>) -> Result<(), CliError> {
 }
 
 fn read_password() -> Result<Password, CliError> {
-    let text = if io::stdin().is_terminal() { prompt()? } else { first_line(&mut io::stdin().lock())? };
+    let text = if io::stdin().is_terminal() { prompt()? } else { only_line(io::stdin().lock())? };
     usable(text)
 }
 
@@ -183,13 +182,40 @@ fn prompt() -> Result<Zeroizing<String>, CliError> {
     if password == again { Ok(password) } else { Err(CliError::new("the two passwords differ; nothing was changed")) }
 }
 
-/// One line without its end. Read no further than a password may be long, and a little to notice that it is longer.
-fn first_line(input: &mut impl BufRead) -> Result<Zeroizing<String>, CliError> {
-    let mut line = Zeroizing::new(String::with_capacity(Password::LONGEST + 8));
-    input.take(Password::LONGEST as u64 + 3).read_line(&mut line)?;
-    let end = line.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line).len());
-    end.into_iter().for_each(|end| line.truncate(end));
-    Ok(line)
+/// The only line without its end. Read no further than a password may be long, and a little to notice that it is longer.
+fn only_line(input: impl Read) -> Result<Zeroizing<String>, CliError> {
+    let mut input = BufReader::new(input);
+    let mut line = Zeroizing::new(Vec::with_capacity(Password::LONGEST + 8));
+    input.by_ref().take(Password::LONGEST as u64 + 3).read_until(b'\n', &mut line)?;
+    if line.ends_with(b"\n") {
+        without_end(&mut line);
+        refuse_more(&line, input.buffer())?;
+    }
+    let text = std::str::from_utf8(&line).map_err(|_| unchanged("the password is not UTF-8 text"))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// What came with the first line may repeat it, as the prompt asks for it; another line is not dropped in silence. Nobody waits
+/// for more: who writes the password may leave his end open.
+fn refuse_more(first: &[u8], rest: &[u8]) -> Result<(), CliError> {
+    let mut second = Zeroizing::new(rest.to_vec());
+    without_end(&mut second);
+    if second.is_empty() || *second == first {
+        return Ok(());
+    }
+    Err(unchanged("standard input holds more than one line: a password is one line"))
+}
+
+fn without_end(line: &mut Vec<u8>) {
+    for end in [b'\n', b'\r'] {
+        if line.last() == Some(&end) {
+            line.pop();
+        }
+    }
+}
+
+fn unchanged(what: &str) -> CliError {
+    CliError::new(format!("{what}; nothing was changed"))
 }
 
 fn usable(text: Zeroizing<String>) -> Result<Password, CliError> {
@@ -198,7 +224,7 @@ fn usable(text: Zeroizing<String>) -> Result<Password, CliError> {
         return Ok(password);
     }
     let longest = Password::LONGEST;
-    Err(CliError::new(format!("a password has from 1 to {longest} bytes; nothing was changed")))
+    Err(unchanged(&format!("a password has from 1 to {longest} bytes")))
 }
 
 #[cfg(test)]
@@ -214,14 +240,30 @@ mod tests {
     }
 
     fn line(text: &str) -> Zeroizing<String> {
-        first_line(&mut text.as_bytes()).unwrap()
+        only_line(text.as_bytes()).unwrap()
+    }
+
+    fn refused(text: &[u8]) -> String {
+        only_line(text).unwrap_err().to_string()
     }
 
     #[test]
     fn a_password_is_one_line_without_its_end() {
-        assert_eq!(line("secret\nmore\n").as_str(), "secret");
+        assert_eq!(line("secret\n").as_str(), "secret");
         assert_eq!(line("secret\r\n").as_str(), "secret");
         assert_eq!(line(" secret ").as_str(), " secret ");
+    }
+
+    #[test]
+    fn a_second_line_repeats_the_first_or_is_refused() {
+        for twice in ["secret\nsecret\n", "secret\r\nsecret", "secret\n\n"] {
+            assert_eq!(line(twice).as_str(), "secret");
+        }
+        for more in ["secret\nplanted\n", "secret\nsecret\nsecret\n", "s\nsecret"] {
+            let said = refused(more.as_bytes());
+            assert!(said.contains("more than one line") && !said.contains("planted"), "{said}");
+        }
+        assert!(refused(b"pass\xff\n").contains("not UTF-8 text; nothing was changed"));
     }
 
     #[test]
@@ -255,6 +297,9 @@ mod tests {
         assert!(parse("user import --users u.toml --format htpasswd --role admin --domain a.example -").is_ok());
         assert!(parse("user import --users u.toml --format xml list").is_err());
         assert!(parse("user add --users u.toml --role not/a/token x").is_err());
+        assert!(
+            parse("user add --users u.toml --role Root x").unwrap_err().to_string().contains("did you mean \"root\"?")
+        );
         assert!(parse("user add x").is_err());
     }
 }

@@ -65,8 +65,12 @@ pub(super) fn folded(name: &HeaderName) -> String {
     name.as_str().replace(['_', '.'], "-")
 }
 
-/// A method, in capitals. Any token is one; what is nearly a known one is a slip.
+/// A method that can pass, in capitals. Any token is one; what is nearly a known one is a slip.
 pub(super) fn method(text: &str) -> Result<Method, Wrong> {
+    if ["CONNECT", "TRACE"].contains(&text) {
+        let fix = "remove it; a WebSocket that is opened by CONNECT counts as GET";
+        return Err(Wrong::new(format!("{text} is answered 501 on every path"), fix));
+    }
     if METHODS.contains(&text) {
         return Method::from_bytes(text.as_bytes()).map_err(|_| not_method(text));
     }
@@ -78,8 +82,7 @@ pub(super) fn method(text: &str) -> Result<Method, Wrong> {
 
 /// A role's name.
 pub(super) fn role(text: &str) -> Result<Role, Wrong> {
-    let fix = "use root, admin, user, or a name of letters, digits and dashes, at most 64";
-    Role::parse(text).ok_or_else(|| Wrong::new(format!("{} is not a role", quoted(text)), fix))
+    Role::written(text).map_err(|(what, fix)| Wrong::new(what, fix))
 }
 
 fn not_method(text: &str) -> Wrong {
@@ -98,7 +101,14 @@ mod tests {
         for (slip, fix) in [("get", "GET"), ("GTE", "GET"), ("DELTE", "DELETE"), ("Post", "POST")] {
             assert_eq!(method(slip).unwrap_err().fix, format!("did you mean \"{fix}\"?"));
         }
+        assert!(["CONNECT", "TRACE"].iter().all(|never| method(never).unwrap_err().what.contains("501")));
         assert!(method("G T").is_err() && method("*").is_ok() && method("purge").is_err());
+    }
+
+    #[test]
+    fn a_role_in_another_case_is_a_slip() {
+        assert_eq!(role("night-shift").unwrap().name(), "night-shift");
+        assert_eq!(role("Root").unwrap_err().fix, "did you mean \"root\"?");
     }
 
     #[test]

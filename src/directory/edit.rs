@@ -39,12 +39,15 @@ impl UsersFile {
         })
     }
 
-    /// Adds all of them, or none where one is in the file already, which becomes a problem; how many were added.
+    /// Adds all of them, or none where there is a problem, as with one that is in the file already; how many were added.
     ///
     /// # Errors
     /// [`EditError`]; [`EditError::Exists`] with every problem added.
     pub fn import(&self, newcomers: Vec<Newcomer>, problems: &mut Problems) -> Result<usize, EditError> {
-        let hashed: Vec<_> = newcomers.into_iter().map(Newcomer::hashed).collect();
+        let broken = !problems.is_empty();
+        // Where a line is wrong already nobody comes, and only what else is wrong is looked for.
+        let hash = |newcomer: Newcomer| if broken { (newcomer, String::new()) } else { newcomer.hashed() };
+        let hashed: Vec<_> = newcomers.into_iter().map(hash).collect();
         self.change(|document| {
             let known = names(document)?;
             for (newcomer, _) in hashed.iter().filter(|(newcomer, _)| known.contains(&newcomer.canonical)) {
@@ -75,6 +78,7 @@ impl UsersFile {
     pub fn set_password(&self, name: &str, password: &Password) -> Result<(), EditError> {
         let canonical = canonical(name).ok_or(EditError::BadName)?;
         let hash = StoredHash::create(password);
+        self.must_exist()?;
         self.change(|document| {
             let index = position(document, &canonical)?.ok_or(EditError::Unknown)?;
             set_hash(document, index, &hash);
@@ -88,6 +92,7 @@ impl UsersFile {
     /// [`EditError`].
     pub fn remove(&self, name: &str) -> Result<(), EditError> {
         let canonical = canonical(name).ok_or(EditError::BadName)?;
+        self.must_exist()?;
         self.change(|document| {
             let index = position(document, &canonical)?.ok_or(EditError::Unknown)?;
             remove(document, index);
@@ -120,6 +125,11 @@ impl UsersFile {
             Err(EditError::Unknown | EditError::Busy) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// A file that is missing is another slip than a name that is missing in it.
+    fn must_exist(&self) -> io::Result<()> {
+        fs::metadata(&self.path).map(|_| ())
     }
 
     /// Changes the file once nobody else does.

@@ -1,5 +1,6 @@
 //! What a change to a users file changes, and what it leaves alone.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
@@ -99,6 +100,15 @@ fn a_missing_file_is_created_for_its_owner_only() {
 }
 
 #[test]
+fn a_missing_file_is_told_from_a_missing_user_and_not_created() {
+    let fixture = Fixture::missing();
+    let is_missing = |error: &EditError| matches!(error, EditError::Io(error) if error.kind() == ErrorKind::NotFound);
+    assert!(is_missing(&fixture.users.set_password("a", &password()).unwrap_err()));
+    assert!(is_missing(&fixture.users.remove("a").unwrap_err()));
+    assert!(!fixture.users.path.exists());
+}
+
+#[test]
 fn a_user_is_removed_with_its_comment_and_nobody_else_is() {
     let fixture = Fixture::new(FILE);
     fixture.users.remove("ROOT").unwrap();
@@ -138,6 +148,11 @@ fn an_import_adds_everybody_or_nobody() {
     assert!(matches!(refused, Err(EditError::Exists)));
     let told: Vec<String> = problems.iter().map(|problem| problem.place.to_string()).collect();
     assert_eq!((told, fixture.text()), (vec!["in.csv:3".to_owned(), "in.csv:4".to_owned()], FILE.to_owned()));
+
+    let mut problems = Problems::default();
+    assert!(import(&format!("name,password\nnew,$6$x\nroot,{hash}\n"), &mut problems).is_err());
+    let told: Vec<String> = problems.iter().map(|problem| problem.place.to_string()).collect();
+    assert_eq!((told, fixture.text()), (vec!["in.csv:2".to_owned(), "in.csv:3".to_owned()], FILE.to_owned()));
 
     let text = format!("name,password,role\nnew,{hash},admin\nplain,secret,\n");
     assert_eq!(import(&text, &mut Problems::default()).unwrap(), 2);

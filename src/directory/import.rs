@@ -153,12 +153,7 @@ impl Reader<'_> {
         if row.role.is_empty() {
             return Some(self.import.role.clone());
         }
-        let role = Role::parse(row.role);
-        if role.is_none() {
-            let what = format!("{:?} can't be a role", row.role);
-            self.problem(row.line, what, "a role is root, admin, user or any other token");
-        }
-        role
+        Role::written(row.role).map_err(|(what, fix)| self.problem(row.line, what, fix)).ok()
     }
 
     pub(super) fn problem(&mut self, line: usize, what: impl Into<String>, fix: impl Into<String>) {

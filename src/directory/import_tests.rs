@@ -75,15 +75,16 @@ fn in_a_csv_a_foreign_hash_is_not_taken_for_a_password() {
 
 #[test]
 fn every_problem_is_found_with_its_line() {
-    let text = "name,password,role\nann,x,user\nANN,x,user\na b,x,not/a/token\nbob,x\n\"c\nd\",x,user\nok,x,root\n";
+    let text = "name,password,role\nann,x,user\nANN,x,user\na b,x,not/a/token\nbob,x\n\"c\nd\",x,user\nok,x,root\nann2,x,Admin\n";
     assert_eq!(
         bad(text),
         [
             "in:3: user \"ann\" is also on line 2; names are compared in canonical form; keep one of them",
             "in:4: \"a b\" can't be a user's name; a name is LOCAL or LOCAL@DOMAIN, without spaces",
-            "in:4: \"not/a/token\" can't be a role; a role is root, admin, user or any other token",
+            "in:4: \"not/a/token\" can't be a role; a role is root, admin, user or any other token of at most 64 letters",
             "in:5: 2 fields, where the first line names 3; put fields that hold a comma or a quote in quotes",
             "in:6: \"c\\nd\" can't be a user's name; a name is LOCAL or LOCAL@DOMAIN, without spaces",
+            "in:9: \"Admin\" can't be a role; did you mean \"admin\"?",
         ]
     );
 }

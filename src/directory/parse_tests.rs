@@ -35,6 +35,12 @@ fn a_user_has_name_password_role_and_attributes() {
 }
 
 #[test]
+fn a_known_role_in_another_case_is_a_slip() {
+    let (_, problems) = read(&user("role = \"Admin\""));
+    assert_eq!(problems, ["users.toml:4: \"Admin\" can't be a role; did you mean \"admin\"?"]);
+}
+
+#[test]
 fn attributes_may_be_a_table_of_their_own_and_users_an_inline_list() {
     let (records, problems) = read(&user("[users.attributes]\nb = 1\na = 2"));
     assert!(problems.is_empty());

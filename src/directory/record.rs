@@ -70,11 +70,7 @@ impl Reader<'_> {
             return Some(Role::User);
         }
         let (name, offset) = self.string(table, "role", 0)?;
-        let role = Role::parse(&name);
-        if role.is_none() {
-            self.problem(offset, format!("{name:?} can't be a role"), "a role is root, admin, user or any other token");
-        }
-        role
+        Role::written(&name).map_err(|(what, fix)| self.problem(offset, what, fix)).ok()
     }
 
     fn attributes(&mut self, table: &DeTable<'_>) -> Option<Map<String, Value>> {
