@@ -116,8 +116,7 @@ impl Server {
     /// # Errors
     /// The first that fails, with what it was.
     pub fn bind(self) -> io::Result<Bound> {
-        let Self { mut config, gateway, users, tls } = self;
-        config.limits.connections = descriptors::fit(config.limits.connections);
+        let Self { config, gateway, users, tls } = self;
         // First, since taking systemd's sockets over changes the environment, which other threads might read.
         let listeners = bind::listeners(&config, tls.as_ref())?;
         let log = AccessLog::open(&config.log)
@@ -171,7 +170,7 @@ impl Bound {
             workers.push(post.start(number)?);
             desks.push(Desk { inbox: sender, load: Arc::default() });
         }
-        let room = Room::new(self.config.limits.connections);
+        let room = Room::new(descriptors::fit(self.config.limits.connections));
         let hall = Hall { room, peers, desks, crowding: Seldom::new() };
         let steps = drain.clone();
         let thread = std::thread::Builder::new().name("control".into());

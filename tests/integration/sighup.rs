@@ -41,6 +41,17 @@ async fn sighup_reloads_and_a_bad_file_is_told_with_every_problem() {
 }
 
 #[tokio::test]
+async fn fewer_descriptors_than_connections_are_no_change_of_the_configuration() {
+    let upstream = Upstream::start().await;
+    let prepared = Prepared::new(&upstream, &format!("{SETTINGS}\nlimits.connections = 10000000"));
+    let mut process = Process::serve(&prepared);
+    process.address().await;
+    process.signal("HUP").await;
+    let first = process.says("server::reload").await;
+    assert!(first.contains("\"reloaded\""), "{first}");
+}
+
+#[tokio::test]
 async fn a_broken_users_file_is_told_with_every_problem_and_keeps_its_users() {
     let upstream = Upstream::start().await;
     let mut serving = Serving::start(&upstream).await;
