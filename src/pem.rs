@@ -1,5 +1,6 @@
 //! Reads certificates and private keys from PEM files, and says what to do where they cannot be read.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem::{Error, PemObject as _};
@@ -37,6 +38,29 @@ pub(crate) fn read_key(
 }
 
 fn cannot_read<T>((place, file): (&Place, &Path), (key, error): (&str, &Error), problems: &mut Problems) -> Option<T> {
-    problems.add(place, format!("{key}: cannot read {} ({error})", file.display()), FIX);
+    let fix = match error {
+        Error::Io(error) if error.kind() == ErrorKind::PermissionDenied => {
+            "let the user that the gateway runs as read it: mode 0640 and that user's group"
+        }
+        _ => FIX,
+    };
+    problems.add(place, format!("{key}: cannot read {} ({error})", file.display()), fix);
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_may_not_be_read_needs_another_mode_and_not_another_file() {
+        let fix = |kind: ErrorKind| {
+            let (mut problems, place) = (Problems::default(), Place::whole(Path::new("g.toml")));
+            let error = Error::Io(kind.into());
+            assert!(cannot_read::<()>((&place, Path::new("x.key")), ("k", &error), &mut problems).is_none());
+            problems.to_string()
+        };
+        assert!(fix(ErrorKind::PermissionDenied).contains("mode 0640"));
+        assert!(fix(ErrorKind::NotFound).contains("gatewarden cert dev"));
+    }
 }
