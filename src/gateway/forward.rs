@@ -94,6 +94,7 @@ impl Worker {
     ) -> Result<Response<Body>, Refusal> {
         match handshake {
             Some(handshake) if answered.switches_protocols() => self.tunnel(answered, handshake, going),
+            Some(handshake) if handshake.is_granted_by_mistake(&answered.response) => Err(Refusal::BadSwitch),
             _ if answered.switches_protocols() => Err(Refusal::BadSwitch),
             _ if !framing::is_plain(answered.response.headers()) => Err(Refusal::BrokenAnswer),
             _ => {

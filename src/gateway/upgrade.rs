@@ -89,10 +89,15 @@ pub(crate) fn ask(headers: &mut HeaderMap) {
 impl Handshake {
     /// Whether the upstream's 101 is the one that was asked for.
     pub(crate) fn is_granted<B>(&self, answer: &Response<B>) -> bool {
-        let accept = answer.headers().get(SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes);
+        let accept = only(answer.headers(), &SEC_WEBSOCKET_ACCEPT);
         let switches =
             holds(answer.headers(), &CONNECTION, b"upgrade") && holds(answer.headers(), &UPGRADE, b"websocket");
-        switches && accept == Some(self.accept.as_bytes())
+        switches && answer.version() == Version::HTTP_11 && accept == Some(self.accept.as_bytes())
+    }
+
+    /// Whether the client would take an upstream's refusal for consent: on HTTP/2 any 2xx is that (RFC 8441, section 5).
+    pub(crate) fn is_granted_by_mistake<B>(&self, answer: &Response<B>) -> bool {
+        self.over.is_some() && answer.status().is_success()
     }
 }
 

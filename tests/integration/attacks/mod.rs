@@ -10,6 +10,8 @@ mod identity;
 mod paths;
 mod readers;
 mod smuggling;
+mod websocket;
+mod websocket_cases;
 
 use http::{HeaderValue, Request};
 use hyper::ext::Protocol;

@@ -79,6 +79,7 @@ impl Connection {
     /// Without TLS.
     pub(crate) async fn plain(address: SocketAddr) -> Self {
         let stream = within("connecting", TcpStream::connect(address)).await.expect("the gateway accepts");
+        stream.set_nodelay(true).expect("a socket");
         Self { reader: Reader::new(Box::new(stream)) }
     }
 

@@ -14,7 +14,7 @@ mod websocket;
 use std::future::Future;
 use std::time::Duration;
 
-pub(crate) use client::{Answer, Connection, Pair};
+pub(crate) use client::{Answer, Connection, Io, Pair};
 pub(crate) use gateway::{ADMIN, Gateway, Prepared, ROOT, SECRET, USER, User, users_file};
 pub(crate) use h2::{H2, body, body_by_hand, body_with_trailers, whole};
 pub(crate) use message::{Fields, chunked};

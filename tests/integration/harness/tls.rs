@@ -105,6 +105,7 @@ pub(crate) async fn connect(
     name: &str,
 ) -> io::Result<TlsStream<TcpStream>> {
     let stream = within("connecting", TcpStream::connect(address)).await?;
+    stream.set_nodelay(true)?;
     over(stream, config, name).await
 }
 
