@@ -224,6 +224,39 @@ async fn trailers_that_are_malformed_fail_the_stream() {
     scene.upstream.saw_nothing();
 }
 
+#[tokio::test]
+async fn trailers_with_reserved_names_or_framing_never_come_through() {
+    let scene = Scene::new().await;
+    let sent: [Field; 10] = [
+        ("x-sum", b"1"),
+        ("x-key", b"forged"),
+        ("x_key", b"forged"),
+        ("x-access-token", b"forged"),
+        ("x-webitel-user", b"root"),
+        ("x-forwarded-for", b"1.2.3.4"),
+        ("content-length", b"4"),
+        ("content_length", b"4"),
+        ("host", b"elsewhere"),
+        ("x-not-announced", b"1"),
+    ];
+    for path in ["/", "/open"] {
+        let names = sent.map(|field| field.0);
+        let announced = names[..names.len() - 1].join(", ");
+        let mut fields = request(&scene.pair, path);
+        fields.push(("trailer", announced.as_bytes()));
+        let asked = frame(kind::HEADERS, flag::END_HEADERS, 1, &block(&fields));
+        let trailers = frame(kind::HEADERS, WHOLE, 1, &block(&sent));
+        let outcome = scene.ask(&[asked, frame(kind::DATA, 0, 1, b"body"), trailers].concat()).await;
+        assert_eq!(outcome, Outcome::Status(200), "{path}");
+        let seen = scene.upstream.last_request();
+        assert_eq!(seen.body, b"body");
+        for (name, _) in &sent[1..] {
+            assert_eq!(seen.trailers.all(name), [""; 0], "{name} on {path}");
+        }
+        assert_eq!(seen.trailers.one("x-sum"), Some("1"));
+    }
+}
+
 /// h2 drops them before anybody can refuse: what comes through is the rest, said once.
 #[tokio::test]
 async fn a_fragment_and_pseudo_header_fields_in_trailers_never_come_through() {
