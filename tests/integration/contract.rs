@@ -57,7 +57,7 @@ async fn attributes_follow_the_contracts_members() {
 
 #[tokio::test]
 async fn the_user_name_comes_back_as_it_was_sent() {
-    let answer = gateway().await.post_login(r#"{"username":"100@MyDomain.COM.","password":"secret"}"#).await;
+    let answer = gateway().await.post_login(r#"{"username":"100@MyDomain.COM.","password":"secret-of-100"}"#).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let value: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(value["username"], json!("100@MyDomain.COM."));

@@ -31,6 +31,7 @@ mod proxies;
 mod reload;
 mod retries;
 mod routes;
+mod secrets;
 mod secure;
 mod session_end;
 mod sighup;

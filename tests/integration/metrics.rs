@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::harness::{ADMIN, Connection, Gateway, SECRET, USER, Upstream, WebSocket, eventually};
 
 const PLANTED: &str = "planted-in-a-request";
+const PASSWORD: &str = "planted-as-a-password";
 
 #[tokio::test]
 async fn a_request_is_counted_by_route_method_and_class_and_timed() {
@@ -45,7 +46,7 @@ async fn logins_sessions_and_tunnels_are_counted() {
     let upstream = Upstream::start().await;
     let gateway = Gateway::with(&upstream, "login.throttle.per_user = 1").await;
     let (pair, other) = (gateway.login(&USER).await, gateway.login(&USER).await);
-    let wrong = format!(r#"{{"username":"{}","password":"{PLANTED}"}}"#, USER.name);
+    let wrong = format!(r#"{{"username":"{}","password":"{PASSWORD}"}}"#, USER.name);
     gateway.post_login(&wrong).await.is_refusal(401, "Invalid credentials");
     gateway.post_login(&wrong).await.is_refusal(429, "Too many failed logins");
     assert_eq!(gateway.logout(&other).await.status, 200);
@@ -93,7 +94,7 @@ async fn both_syntaxes_hold_every_family_and_no_secret() {
     let pair = gateway.login(&ADMIN).await;
     gateway.get(&format!("/{PLANTED}?{}", pair.query()), "").await;
     gateway.get(&format!("/{PLANTED}"), &format!("X-Key: {PLANTED}\r\nX-Access-Token: {PLANTED}\r\n")).await;
-    gateway.post_login(&format!(r#"{{"username":"{PLANTED}","password":"{PLANTED}"}}"#)).await;
+    gateway.post_login(&format!(r#"{{"username":"{PLANTED}","password":"{PASSWORD}"}}"#)).await;
     let open_metrics = scrape(&gateway, "Accept: application/openmetrics-text; version=1.0.0\r\n").await;
     let prometheus = scrape(&gateway, "").await;
     assert_eq!(open_metrics.0, "application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -105,7 +106,7 @@ async fn both_syntaxes_hold_every_family_and_no_secret() {
             assert!(text.contains(&format!("\n{family}")), "{family} is not in {text}");
         }
         let secret = String::from_utf8_lossy(SECRET);
-        for secret in [PLANTED, &pair.key, &pair.token, ADMIN.password, ADMIN.name, secret.trim()] {
+        for secret in [PLANTED, PASSWORD, &pair.key, &pair.token, ADMIN.password, ADMIN.name, secret.trim()] {
             assert!(!text.contains(secret), "{secret} is in {text}");
         }
     }

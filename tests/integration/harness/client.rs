@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::message::{Fields, Framing, Reader};
-use super::{tls, within};
+use super::{planted, tls, within};
 
 /// What a login hands out.
 #[derive(Clone, Debug)]
@@ -23,7 +23,9 @@ impl Pair {
         assert_eq!(login.status, 200, "{}", login.text());
         let answer: serde_json::Value = serde_json::from_slice(&login.body).expect("JSON");
         let text = |name: &str| answer[name].as_str().expect("a text").to_owned();
-        Self { key: text("key"), token: text("token") }
+        let pair = Self { key: text("key"), token: text("token") };
+        planted::pair(&pair.key, &pair.token);
+        pair
     }
 
     /// The two header lines that present it.
@@ -105,6 +107,7 @@ impl Connection {
 
     /// Sends bytes if the gateway still listens.
     pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        planted::login(bytes.as_ref());
         let sent = async {
             self.reader.io.write_all(bytes.as_ref()).await?;
             self.reader.io.flush().await
@@ -145,7 +148,11 @@ impl Connection {
         let none = matches!(status, 100..200 | 204 | 304);
         let framing = if none { Framing::Empty } else { Framing::of(&fields, Framing::UntilClose) };
         let (body, trailers) = within("the body", self.reader.body(framing)).await.expect("a whole body");
-        Answer { status, fields, body, trailers }
+        let answer = Answer { status, fields, body, trailers };
+        if answer.status >= 400 {
+            planted::not_in("a refusal", format!("{answer:?}{}", String::from_utf8_lossy(&answer.body)));
+        }
+        answer
     }
 
     /// The next chunk of a chunked body; empty at its end.

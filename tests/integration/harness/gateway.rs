@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 use super::client;
 use super::seam::{Running, reload, run};
 use super::tls::{self, Authority, Identity};
-use super::{Answer, Connection, H2, Pair, Upstream};
+use super::{Answer, Connection, H2, Pair, Upstream, planted};
 
 /// Somebody in the users file.
 pub(crate) struct User {
@@ -27,7 +27,7 @@ pub(crate) struct User {
 /// A user with attributes.
 pub(crate) const USER: User = User {
     name: "100@mydomain.com",
-    password: "secret",
+    password: "secret-of-100",
     role: "user",
     attributes: r#"attributes = { acl = { cdr = ["r"] }, verto = "wss://media" }"#,
 };
@@ -58,6 +58,7 @@ impl Prepared {
 
     /// See [`Gateway::with_files`].
     pub(crate) fn with_files(upstream: &Upstream, settings: &str, files: &[(&str, &str)]) -> Self {
+        planted::listen();
         let dir = tempfile::tempdir().expect("a directory");
         let ca = write_files(dir.path());
         for (name, text) in files {
@@ -82,7 +83,8 @@ pub(crate) struct Gateway {
     pub(crate) health: SocketAddr,
     pub(crate) ca: String,
     pub(crate) dir: TempDir,
-    running: Running,
+    /// Absent at the end.
+    running: Option<Running>,
 }
 
 impl Gateway {
@@ -104,14 +106,14 @@ impl Gateway {
         let running = tokio::task::spawn_blocking(move || run(&path)).await.expect("a gateway");
         let (tls, plain) = (running.addresses[0], *running.addresses.last().expect("a listener"));
         let health = running.health.expect("the probes' listener");
-        Self { tls, plain, health, ca, dir, running }
+        Self { tls, plain, health, ca, dir, running: Some(running) }
     }
 
     /// Writes another configuration, as [`Gateway::with`] does, and has it read as SIGHUP does.
     pub(crate) fn reload(&self, upstream: &Upstream, settings: &str) {
         let path = self.dir.path().join("gatewarden.toml");
         std::fs::write(&path, configuration(self.dir.path(), upstream, settings)).expect("a file");
-        reload(&self.running, path);
+        reload(self.running(), path);
     }
 
     /// A new TLS connection for HTTP/1.1.
@@ -171,17 +173,17 @@ impl Gateway {
 
     /// The live sessions, for what no client can ask for.
     pub(crate) fn sessions(&self) -> &Sessions {
-        self.running.server.sessions()
+        self.running().server.sessions()
     }
 
     /// Begins the drain.
     pub(crate) fn drain(&self) {
-        self.running.server.drain();
+        self.running().server.drain();
     }
 
     /// Waits for the end of the drain.
-    pub(crate) async fn ended(self) {
-        let server = self.running.server;
+    pub(crate) async fn ended(mut self) {
+        let server = self.running.take().expect("it runs").server;
         super::within("the end of the drain", tokio::task::spawn_blocking(move || server.join()))
             .await
             .expect("an end");
@@ -198,6 +200,26 @@ impl Gateway {
     }
 }
 
+impl Gateway {
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("it runs until it is dropped")
+    }
+}
+
+impl Drop for Gateway {
+    /// Cuts it, and fails the test if it has told anybody a secret.
+    fn drop(&mut self) {
+        let told = self.running.take().map(|running| {
+            let metrics = planted::metrics(self.health);
+            format!("{:?} {metrics}", running.server)
+        });
+        if !std::thread::panicking() {
+            planted::not_in("Debug or /metrics", told.unwrap_or_default());
+            planted::in_nothing_said_or_written(self.dir.path());
+        }
+    }
+}
+
 const USUAL: &str = r#"
 listeners = [{ address = "127.0.0.1:0", tls = true }, { address = "127.0.0.1:0", tls = false }]
 tls.certificates = [{ chain = "DIR/server.pem", key = "DIR/server.key" }]
@@ -207,7 +229,7 @@ directories = [{ kind = "file", path = "DIR/users.toml", rehash = false }]
 upstreams.main.servers = ["UPSTREAM"]
 routes = [{ path = "/", upstream = "main" }]
 health.listen = "127.0.0.1:0"
-log = { level = "error", access = "none", audit = "DIR/audit.log" }
+log = { level = "error", access = "DIR/access.log", audit = "DIR/audit.log", query = true }
 "#;
 
 /// The usual settings and those, for a gateway with that directory.
@@ -237,6 +259,7 @@ fn write_files(dir: &Path) -> String {
     let server = authority.server(&["localhost", "127.0.0.1", "api.example.com", "other.example.com"]);
     let ca = authority.pem();
     let users = users();
+    planted::secret(SECRET);
     for (name, bytes) in [
         ("server.pem", server.chain.as_bytes()),
         ("server.key", server.key.as_bytes()),
@@ -257,6 +280,8 @@ pub(crate) fn users_file(users: &[User]) -> String {
     let mut text = String::new();
     for User { name, password, role, attributes } in users {
         let hash = if *role == "admin" { argon2id(password) } else { a1(name, password) };
+        planted::password(password);
+        planted::password(&hash);
         writeln!(text, "[[users]]\nname = \"{name}\"\npassword = \"{hash}\"\nrole = \"{role}\"\n{attributes}")
             .expect("a text");
     }

@@ -12,7 +12,7 @@ use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use super::client::Io;
-use super::{Pair, client, within};
+use super::{Pair, client, planted, within};
 
 /// A request's body.
 pub(crate) type H2Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -82,7 +82,9 @@ impl H2 {
 
 /// A body that is known at once.
 pub(crate) fn body(text: impl Into<Bytes>) -> H2Body {
-    Full::new(text.into()).boxed_unsync()
+    let text = text.into();
+    planted::login(&text);
+    Full::new(text).boxed_unsync()
 }
 
 /// A body that the test sends piece by piece; it ends when the sender is dropped.

@@ -5,6 +5,7 @@ pub(crate) mod frames;
 mod gateway;
 mod h2;
 mod message;
+pub(crate) mod planted;
 mod process;
 mod seam;
 pub(crate) mod tls;

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::process::{Output, Stdio};
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
-use super::{Prepared, within};
+use super::{Prepared, planted, within};
 
 /// A running process; killed when dropped.
 pub(crate) struct Process {
@@ -35,6 +35,7 @@ impl Process {
         let line = async {
             loop {
                 let line = self.log.next_line().await.expect("text").expect("the log goes on");
+                planted::not_in("the log of the process", &line);
                 if line.contains(text) {
                     return line;
                 }
@@ -63,11 +64,33 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Waits for its end; what it wrote to standard output, and what is left of its log.
+    pub(crate) async fn output(mut self) -> (String, String) {
+        let (mut stdout, mut log) = (String::new(), String::new());
+        let mut out = self.child.stdout.take().expect("a pipe");
+        let both = async {
+            let rest = async {
+                while let Some(line) = self.log.next_line().await.expect("text") {
+                    log.extend([line.as_str(), "\n"]);
+                }
+            };
+            let (read, ()) = tokio::join!(out.read_to_string(&mut stdout), rest);
+            read.expect("text");
+        };
+        within("the end of its output", both).await;
+        (stdout, log)
+    }
+}
+
 /// Runs another command to its end, with that on standard input.
 pub(crate) async fn command(arguments: &[&str], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gatewarden"));
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().expect("the program");
     let _it_may_not_read = child.stdin.take().expect("a pipe").write_all(input.as_bytes()).await;
-    within("the end of a command", child.wait_with_output()).await.expect("its output")
+    let output = within("the end of a command", child.wait_with_output()).await.expect("its output");
+    planted::not_in("standard output", &output.stdout);
+    planted::not_in("standard error", &output.stderr);
+    output
 }

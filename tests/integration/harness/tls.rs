@@ -12,7 +12,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::client::Io;
-use super::within;
+use super::{planted, within};
 
 /// An authority that a test trusts, or does not.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -48,7 +48,9 @@ impl Authority {
     pub(crate) fn sign(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let chain = params.signed_by(&key, &self.0).expect("a certificate").pem();
-        Identity { chain, key: key.serialize_pem() }
+        let key = key.serialize_pem();
+        planted::private_key(&key);
+        Identity { chain, key }
     }
 }
 
