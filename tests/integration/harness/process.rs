@@ -58,6 +58,21 @@ impl Process {
         assert!(sent.success());
     }
 
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let pid = self.child.id().expect("it runs");
+        std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors").count()
+    }
+
+    /// Bytes of memory that it holds.
+    pub(crate) fn resident(&self) -> u64 {
+        let pid = self.child.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kilobytes << 10
+    }
+
     /// How it ended; `None` for a signal.
     pub(crate) async fn ended(&mut self) -> Option<i32> {
         within("the end of the process", self.child.wait()).await.expect("a status").code()
