@@ -29,6 +29,7 @@
 //! | `admin` | the probes and /metrics |
 //! | [`telemetry`] | the program's own messages, the access log, the audit log, what is counted |
 //! | `watch`, `kept`, `pem` | files that changed, and what was read from them: the last good one stays in use |
+//! | `sync` | the locks, counters and maps that several threads share, which tests replace to try every order of events |
 //! | [`clock`] | the two clocks: boot time decides, wall time is printed |
 //!
 //! Dependencies point down only: [`cli`] → [`server`] → [`gateway`] → [`auth`], [`upstream`]; [`auth`] → [`directory`]. Each
@@ -44,6 +45,7 @@ pub mod gateway;
 mod kept;
 mod pem;
 pub mod server;
+mod sync;
 pub mod telemetry;
 pub mod upstream;
 mod watch;

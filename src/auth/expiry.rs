@@ -4,12 +4,13 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::session::Session;
 use crate::clock::BootTime;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::{Mutex, MutexGuard};
 
 /// How long an ended record stays, so that its client is told that it expired.
 const KEPT: Duration = Duration::from_secs(60);

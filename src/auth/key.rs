@@ -11,8 +11,16 @@ pub struct SessionKey([u8; 16]);
 
 impl SessionKey {
     /// A new random key.
+    #[cfg(not(feature = "races"))]
     pub(crate) fn random() -> Self {
         Self(Uuid::new_v4().into_bytes())
+    }
+
+    /// The next of the keys that are the same each time that loom runs a test.
+    #[cfg(feature = "races")]
+    pub(crate) fn random() -> Self {
+        loom::lazy_static! { static ref NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0); }
+        Self(Uuid::from_u64_pair(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed), 0).into_bytes())
     }
 
     /// The key with exactly the spelling in which it was issued: a UUID (RFC 9562) of version 4 as 36 bytes, lower

@@ -1,8 +1,10 @@
 //! The end of one session, for those who wait for it. Takes no memory of its own while nobody does.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio_util::sync::CancellationToken;
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// 16 bytes in each session. Locked only by who waits for the end, or brings it.
 #[derive(Default)]
@@ -97,5 +99,36 @@ mod tests {
                 scope.spawn(|| over.tell());
             });
         }
+    }
+}
+
+#[cfg(all(test, feature = "races"))]
+mod races {
+    use std::pin::pin;
+    use std::sync::Arc;
+
+    use futures_util::{FutureExt as _, poll};
+    use loom::future::block_on;
+    use loom::thread;
+
+    use super::Over;
+
+    #[test]
+    fn whoever_waits_is_told_whatever_others_do_who_wait_or_give_up() {
+        loom::model(|| {
+            let over = Arc::new(Over::default());
+            let waiting = {
+                let over = over.clone();
+                thread::spawn(move || block_on(over.wait()))
+            };
+            let giving_up = {
+                let over = over.clone();
+                thread::spawn(move || assert!(pin!(over.wait()).now_or_never().is_none_or(|()| over.is_awaited())))
+            };
+            over.tell();
+            waiting.join().unwrap();
+            giving_up.join().unwrap();
+            block_on(async { assert!(poll!(pin!(over.wait())).is_ready()) });
+        });
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -13,6 +12,7 @@ use super::ring::SecretId;
 use super::token::TokenDigest;
 use crate::clock::BootTime;
 use crate::directory::{Principal, Role};
+use crate::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Last use is kept in these, so that 32 bits hold 13 years since boot.
 const TICK_MILLIS: u64 = 100;

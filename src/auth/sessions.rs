@@ -1,10 +1,8 @@
 //! All live sessions: issued, authenticated, revoked, swept. Knows no passwords and reads no clock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use dashmap::{DashMap, Entry};
 use foldhash::fast::RandomState;
 
 use super::ended::{Ended, Ends};
@@ -17,6 +15,8 @@ use super::token::{AccessToken, TokenDigest};
 use crate::clock::{self, BootTime};
 use crate::config;
 use crate::directory::Principal;
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use crate::sync::{DashMap, Entry};
 
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -247,3 +247,7 @@ impl Sessions {
 #[cfg(test)]
 #[path = "sessions_tests.rs"]
 mod tests;
+
+#[cfg(all(test, feature = "races"))]
+#[path = "races_tests.rs"]
+mod races;

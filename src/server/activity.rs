@@ -1,7 +1,6 @@
 //! What a downstream connection is doing and since when, so that each phase has its own deadline.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -9,6 +8,8 @@ use tokio::time::Instant;
 
 use crate::config::Limits;
 use crate::gateway::Flaw;
+use crate::sync::OnceLock;
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, fence};
 
 const UNDECIDED: u8 = 0;
 const STAYED: u8 = 1;
@@ -37,7 +38,7 @@ pub(crate) struct Activity {
     /// Whether the last answer to an upgrade was 101; see [`Activity::decide`].
     switched: AtomicU8,
     /// See [`crate::gateway::Peer::flaw`].
-    pub(crate) flaw: Arc<OnceLock<Flaw>>,
+    pub(crate) flaw: Arc<std::sync::OnceLock<Flaw>>,
 }
 
 /// How much a connection needs its place: handshakes and first heads less than all others, and of these the longest idle least.
@@ -182,13 +183,18 @@ impl Activity {
 
     /// Whose task is to be woken by [`Activity::ask_to_leave`].
     pub(crate) fn driven_by(&self, waker: &Waker) {
-        self.waker.get_or_init(|| waker.clone());
+        if self.waker.get().is_none() {
+            let _first = self.waker.set(waker.clone());
+            // See [`Activity::ask_to_leave`]: of the two threads one at least sees what the other wrote.
+            fence(SeqCst);
+        }
     }
 
     /// Its place is needed; called on any thread.
     pub(crate) fn ask_to_leave(&self) {
         self.leaving.store(true, Relaxed);
         // A task that has not begun yet looks before it waits.
+        fence(SeqCst);
         if let Some(waker) = self.waker.get() {
             waker.wake_by_ref();
         }
@@ -275,5 +281,37 @@ mod tests {
         assert_eq!(due(&activity), Some((60, Overdue::NotReading)));
         activity.wrote(true);
         assert_eq!(due(&activity), None);
+    }
+}
+
+#[cfg(all(test, feature = "races"))]
+mod races {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// Counts how often it was woken.
+    #[derive(Default)]
+    struct Woken(std::sync::atomic::AtomicU32);
+
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn whoever_is_asked_to_leave_before_he_waits_or_after_hears_of_it() {
+        loom::model(|| {
+            let (activity, woken) = (Activity::new(), Arc::new(Woken::default()));
+            let asking = {
+                let activity = activity.clone();
+                loom::thread::spawn(move || activity.ask_to_leave())
+            };
+            activity.driven_by(&woken.clone().into());
+            let seen = activity.leaves();
+            asking.join().unwrap();
+            assert!(seen || woken.0.load(Relaxed) > 0);
+        });
     }
 }

@@ -4,7 +4,8 @@
 use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::headers::{Reserved, announced_trailers, list, strip_hop_by_hop, strip_trailers};
+use super::headers::{announced_trailers, list, strip_hop_by_hop, strip_trailers};
+use super::reserved::Reserved;
 use super::websocket::{Frames, close_frame};
 
 /// `name:value` lines, as many as are headers.

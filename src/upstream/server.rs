@@ -1,7 +1,6 @@
 //! One server of an upstream: how busy it is, and whether it is left alone for a while because it refused.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -9,6 +8,7 @@ use http::HeaderValue;
 use super::tls::Secured;
 use crate::clock::BootTime;
 use crate::config::{Host, ServerAddress};
+use crate::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// How long a server that refused is left alone at first; doubled with each further refusal.
 const FIRST_EJECTION: Duration = Duration::from_secs(1);
@@ -181,5 +181,28 @@ mod tests {
         assert!(server.is_ejected(NOW + Duration::from_millis(1_999)));
         server.accepted();
         assert!(!server.is_ejected(NOW));
+    }
+}
+
+#[cfg(all(test, feature = "races"))]
+mod races {
+    use super::*;
+
+    #[test]
+    fn no_order_gives_a_server_more_than_its_most_or_loses_a_place() {
+        loom::model(|| {
+            let server = Arc::new(Server::new(0, ServerAddress::Unix("/run/a".into()), None));
+            let threads: Vec<_> = (0..2)
+                .map(|_| {
+                    let server = server.clone();
+                    loom::thread::spawn(move || {
+                        server.occupy(1).map(|_occupied| assert_eq!(server.outstanding(), 1)).is_some()
+                    })
+                })
+                .collect();
+            let given = threads.into_iter().filter_map(|thread| thread.join().ok()).filter(|given| *given).count();
+            assert!(given >= 1);
+            assert_eq!((server.outstanding(), server.given()), (0, given as u64));
+        });
     }
 }

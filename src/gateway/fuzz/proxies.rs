@@ -51,7 +51,7 @@ fn peer() -> Peer {
         sni: None,
         client: None,
         redirects_to: None,
-        fragment: Default::default(),
+        flaw: Default::default(),
         seat: None,
     }
 }
