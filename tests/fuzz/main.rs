@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 19] = [
+const TARGETS: [(&str, Target); 20] = [
     ("announced", server::fuzz::announced),
     ("authority", gateway::fuzz::authority),
     ("configuration", config::fuzz::configuration),
@@ -22,6 +22,7 @@ const TARGETS: [(&str, Target); 19] = [
     ("hop_by_hop", upstream::fuzz::hop_by_hop),
     ("import", directory::fuzz::import),
     ("login_body", gateway::fuzz::login_body),
+    ("messages", server::fuzz::messages),
     ("name", directory::fuzz::name),
     ("path", gateway::fuzz::path),
     ("places", gateway::fuzz::places),

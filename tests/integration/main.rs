@@ -21,6 +21,7 @@ mod h2c;
 mod harness;
 mod headers;
 mod https_upstreams;
+mod judged;
 mod limits;
 mod logs;
 mod metrics;

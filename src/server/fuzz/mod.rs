@@ -1,11 +1,15 @@
 //! What must hold whatever bytes begin a connection. Called by tests/fuzz, and by nobody else.
 
+mod messages;
+
 use std::net::IpAddr;
 
 use tokio::io::AsyncReadExt as _;
 
 use super::announced::{self, Announced, LONGEST, Progress};
 use super::preface;
+
+pub use messages::messages;
 
 /// A header ends where it ends, however much of it has come, and says what it would say if it were written anew.
 pub fn announced(bytes: &[u8]) {
