@@ -8,7 +8,7 @@ use percent_encoding::percent_decode;
 use super::cased;
 use crate::config;
 use crate::gateway::explain::{Explainer, Outcome, Question};
-use crate::gateway::{prefix, target};
+use crate::gateway::{prefix, readings, target};
 
 /// Rules that a lenient reader could mix up.
 const ROUTES: &str = r#"
@@ -55,7 +55,7 @@ fn explainer(text: &str) -> Option<Explainer> {
 }
 
 /// What somebody could take a path for who does up to four lenient things to it, in an order that `case` decides; written apart
-/// from [`target::readings`], which must know all of them.
+/// from [`readings::readings`], which must know all of them.
 fn lenient(path: &str, case: u8) -> Vec<u8> {
     let (mut path, mut decodes) = (path.to_ascii_lowercase().into_bytes(), 0);
     for step in (0..8).step_by(2).map(|shift| case >> shift & 3) {
@@ -101,12 +101,12 @@ pub fn path(bytes: &[u8]) {
     {
         assert_eq!(uri.path(), path);
     }
-    let Some(readings) = target::readings(path) else { return };
-    assert_eq!(readings[0], path.to_ascii_lowercase().as_bytes());
-    assert!(readings.len() < 150 && readings.iter().all(|reading| reading.starts_with(b"/")));
-    assert!(!target::is_plain(path) || readings.iter().all(|reading| reading == path.as_bytes()));
+    let Some(all) = readings::readings(path) else { return };
+    assert_eq!(all[0], path.to_ascii_lowercase().as_bytes());
+    assert!(all.len() < 150 && all.iter().all(|reading| reading.starts_with(b"/")));
+    assert!(!readings::is_plain(path) || all.iter().all(|reading| reading == path.as_bytes()));
     let read = lenient(path, case);
-    assert!(readings.contains(&read), "{path:?} read as {:?}", String::from_utf8_lossy(&read));
+    assert!(all.contains(&read), "{path:?} read as {:?}", String::from_utf8_lossy(&read));
 }
 
 /// The longest prefix decides, no lenient reading of what is forwarded falls to another rule, and the path sent is the path judged.
