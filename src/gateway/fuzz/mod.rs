@@ -98,10 +98,13 @@ pub fn authority(bytes: &[u8]) {
     }
 }
 
-/// A login that is taken is what every JSON reader takes it for.
+/// A login that is taken is what every JSON reader takes it for that has room for its numbers.
 pub fn login_body(bytes: &[u8]) {
     let Ok(login) = Login::parse(bytes) else { return };
-    let value: serde_json::Value = serde_json::from_slice(bytes).expect("a login is JSON");
+    let value: serde_json::Value = match serde_json::from_slice(bytes) {
+        Ok(value) => value,
+        Err(error) => return assert!(error.to_string().starts_with("number out of range"), "{error}"),
+    };
     let member = |name: &str| value.get(name).map_or("", |text| text.as_str().expect("a text"));
     assert!(value.is_object());
     assert_eq!((member("username"), member("password")), (login.username.as_str(), login.password.as_str()));
