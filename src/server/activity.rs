@@ -110,6 +110,11 @@ impl Activity {
         }
     }
 
+    /// Whether an answer is due or under way.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.exchanges.load(Relaxed) > 0
+    }
+
     /// A request that asked for another protocol is answered.
     pub(crate) fn decide(&self, switched: bool) {
         self.switched.store(if switched { SWITCHED } else { STAYED }, Relaxed);

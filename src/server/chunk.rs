@@ -1,6 +1,6 @@
 //! The line before a chunk (RFC 9112, section 7.1): its size, and extensions that mean nothing here and go no further.
 
-use super::head::{is_token, line};
+use super::fields::{line, token_length};
 use crate::gateway::Flaw;
 
 /// Bytes of the line, extensions included.
@@ -44,7 +44,7 @@ fn are_extensions(mut rest: &[u8]) -> bool {
 
 /// What comes after a token.
 fn token(bytes: &[u8]) -> Option<&[u8]> {
-    let end = bytes.iter().position(|b| !is_token(*b)).unwrap_or(bytes.len());
+    let end = token_length(bytes);
     (end > 0).then(|| &bytes[end..])
 }
 

@@ -1,19 +1,22 @@
 //! The head of an HTTP/1.1 request, judged line by line as it comes: it is to the letter what RFC 9112 says, or it is refused.
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter, memchr3};
 
+use super::fields::{BARE_LF, Fields, are_clean, token_length};
 use crate::gateway::{Flaw, HELD_FRAGMENT};
 
-/// Lines of a head, and of trailers; as many as hyper takes.
-const MOST_FIELDS: usize = 100;
 /// Digits of a length: more could be more than 64 bits hold.
 const MOST_DIGITS: usize = 19;
 
-/// What is known of a head so far.
+/// How far a head that is not whole has been looked at.
 #[derive(Debug, Default)]
-pub(crate) struct Head {
-    /// Bytes that were judged.
+pub(crate) struct Begun {
     looked: usize,
+}
+
+/// What the lines of a head say.
+#[derive(Debug, Default)]
+struct Head {
     has_request_line: bool,
     is_http_10: bool,
     upgrades: bool,
@@ -39,24 +42,44 @@ pub(crate) enum Body {
     Chunked,
 }
 
-impl Head {
+impl Begun {
     /// Judges what came of a head that begins with `bytes`; `None` while there must be more of it.
     ///
     /// # Errors
     /// What is wrong with it.
     pub(crate) fn look(&mut self, bytes: &[u8], most: usize) -> Result<Option<Whole>, Flaw> {
-        while let Some(line) = line(&bytes[self.looked..])? {
-            self.looked += line.len() + 2;
-            if self.looked > most {
-                break;
-            }
+        // Read again for every line that comes, of which there are not many, but not for every byte.
+        let has_more = self.looked == 0 || memchr(b'\n', &bytes[self.looked..]).is_some();
+        let whole = if has_more { Head::read(bytes)? } else { None };
+        if whole.as_ref().map_or(bytes.len(), |whole| whole.bytes) > most {
+            return Err(Flaw::TooLarge);
+        }
+        if whole.is_none() {
+            let split = usize::from(bytes[..self.looked].ends_with(b"\r"));
+            are_clean(&bytes[self.looked - split..])?;
+            self.looked = bytes.len();
+        }
+        Ok(whole)
+    }
+}
+
+impl Head {
+    fn read(bytes: &[u8]) -> Result<Option<Whole>, Flaw> {
+        let (mut head, mut start) = (Self::default(), 0);
+        for end in memchr_iter(b'\n', bytes) {
+            let line = bytes[start..end].strip_suffix(b"\r").ok_or(BARE_LF)?;
+            start = end + 1;
             if !line.is_empty() {
-                self.take(line)?;
-            } else if self.has_request_line {
-                return self.end().map(Some);
+                head.take(line)?;
+            } else if head.has_request_line {
+                are_clean(&bytes[..start])?;
+                return head.end(start).map(Some);
+            } else {
+                // RFC 9112, section 2.2: a client may have sent a line end too many.
+                head.fields.count()?;
             }
         }
-        if bytes.len() > most { Err(Flaw::TooLarge) } else { Ok(None) }
+        Ok(None)
     }
 
     fn take(&mut self, line: &[u8]) -> Result<(), Flaw> {
@@ -64,8 +87,11 @@ impl Head {
             self.has_request_line = true;
             return self.request_line(line);
         }
+        // Most lines say nothing about framing. Whether they are lines at all hyper sees, and answers 400 as well.
+        if line[0].is_ascii_alphabetic() && !matches!(line[0] | 0x20, b'c' | b't' | b'u') {
+            return self.fields.count();
+        }
         let (name, value) = self.fields.take(line)?;
-        // By their length first: of most lines nobody wants to know more.
         match name.len() {
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrades = true,
             14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value)?,
@@ -78,17 +104,15 @@ impl Head {
     /// RFC 9112, section 3: single spaces, and nothing that a URI drops.
     fn request_line(&mut self, line: &[u8]) -> Result<(), Flaw> {
         const MALFORMED: Flaw = Flaw::Ambiguous("The request line is malformed");
-        let (method, rest) = split(line, b' ').ok_or(MALFORMED)?;
-        let (target, version) = split(rest, b' ').ok_or(MALFORMED)?;
-        if method.is_empty() || !method.iter().all(|b| is_token(*b)) || target.is_empty() {
-            return Err(MALFORMED);
+        self.is_http_10 = line.ends_with(b" HTTP/1.0");
+        if !self.is_http_10 && !line.ends_with(b" HTTP/1.1") {
+            return Err(Flaw::Ambiguous("The version is neither HTTP/1.1 nor HTTP/1.0"));
         }
-        self.is_http_10 = match version {
-            b"HTTP/1.1" => false,
-            b"HTTP/1.0" => true,
-            _ => return Err(Flaw::Ambiguous("The version is neither HTTP/1.1 nor HTTP/1.0")),
-        };
-        match memchr2(b'#', b'\t', target).map(|at| target[at]) {
+        let words = &line[..line.len() - b" HTTP/1.1".len()];
+        let (method, rest) = words.split_at(token_length(words));
+        let (false, Some((b' ', target))) = (method.is_empty(), rest.split_first()) else { return Err(MALFORMED) };
+        match memchr3(b'#', b' ', b'\t', target).map(|at| target[at]) {
+            None if target.is_empty() => return Err(MALFORMED),
             None => {}
             Some(b'#') => return Err(HELD_FRAGMENT),
             Some(_) => return Err(MALFORMED),
@@ -125,7 +149,7 @@ impl Head {
         Ok(())
     }
 
-    fn end(&self) -> Result<Whole, Flaw> {
+    fn end(&self, bytes: usize) -> Result<Whole, Flaw> {
         let body = match (self.chunked, self.length) {
             (true, Some(_)) => return Err(Flaw::Ambiguous("Content-Length and Transfer-Encoding exclude each other")),
             (true, None) if self.is_http_10 => {
@@ -134,52 +158,8 @@ impl Head {
             (true, None) => Body::Chunked,
             (false, length) => Body::Length(length.unwrap_or(0)),
         };
-        Ok(Whole { bytes: self.looked, body, upgrades: self.upgrades && !self.is_http_10 })
+        Ok(Whole { bytes, body, upgrades: self.upgrades && !self.is_http_10 })
     }
-}
-
-/// Lines of a head or of trailers, counted.
-#[derive(Debug, Default)]
-pub(crate) struct Fields(usize);
-
-impl Fields {
-    /// The name and the value of one more line (RFC 9112, section 5).
-    ///
-    /// # Errors
-    /// What is wrong with it, or that it is one too many.
-    pub(crate) fn take<'a>(&mut self, line: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Flaw> {
-        let end = line.iter().position(|b| !is_token(*b)).unwrap_or(line.len());
-        match (end, line.get(end)) {
-            (0, Some(b' ' | b'\t')) => return Err(Flaw::Ambiguous("A header line is folded")),
-            (1.., Some(b':')) => {}
-            _ => return Err(Flaw::Ambiguous("A header line is malformed")),
-        }
-        self.0 += 1;
-        if self.0 > MOST_FIELDS {
-            return Err(Flaw::TooLarge);
-        }
-        Ok((&line[..end], line[end + 1..].trim_ascii()))
-    }
-}
-
-/// The line that `bytes` begin with, without its CRLF; `None` while it is not whole.
-///
-/// # Errors
-/// A line that ends otherwise, and controls but for tabs, even of a line that is not whole.
-pub(crate) fn line(bytes: &[u8]) -> Result<Option<&[u8]>, Flaw> {
-    let end = memchr(b'\n', bytes);
-    let ended = &bytes[..end.unwrap_or(bytes.len())];
-    let line = ended.strip_suffix(b"\r");
-    if end.is_some() && line.is_none() {
-        return Err(Flaw::Ambiguous("A line ends without CR"));
-    }
-    let line = line.unwrap_or(ended);
-    // Every byte is looked at, which takes less time than to look for the first that is wrong.
-    let is_control = |b: u8| (b < b' ') & (b != b'\t') | (b == 0x7f);
-    if line.iter().fold(false, |found, b| found | is_control(*b)) {
-        return Err(Flaw::Ambiguous("A line holds a control character"));
-    }
-    Ok(end.map(|_| line))
 }
 
 /// A coding that is well known, or none at all (RFC 9112, sections 6.1 and 7.2).
@@ -194,46 +174,6 @@ fn unknown_coding(value: &[u8]) -> Flaw {
         return Flaw::NotImplemented("Only the chunked transfer coding is known");
     }
     Flaw::Ambiguous("The Transfer-Encoding header is malformed")
-}
-
-fn split(bytes: &[u8], by: u8) -> Option<(&[u8], &[u8])> {
-    let at = memchr(by, bytes)?;
-    Some((&bytes[..at], &bytes[at + 1..]))
-}
-
-/// RFC 9110, section 5.6.2.
-pub(crate) fn is_token(byte: u8) -> bool {
-    const TOKENS: [bool; 256] = {
-        let (mut tokens, mut byte) = ([false; 256], 0u8);
-        while byte < 128 {
-            tokens[byte as usize] = byte.is_ascii_graphic() && !is_delimiter(byte);
-            byte += 1;
-        }
-        tokens
-    };
-    TOKENS[usize::from(byte)]
-}
-
-const fn is_delimiter(byte: u8) -> bool {
-    matches!(
-        byte,
-        b'"' | b'('
-            | b')'
-            | b','
-            | b'/'
-            | b':'
-            | b';'
-            | b'<'
-            | b'='
-            | b'>'
-            | b'?'
-            | b'@'
-            | b'['
-            | b'\\'
-            | b']'
-            | b'{'
-            | b'}'
-    )
 }
 
 #[cfg(test)]

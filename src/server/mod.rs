@@ -13,6 +13,7 @@ mod descriptors;
 mod drain;
 mod drive;
 mod ended;
+mod fields;
 mod finish;
 mod frames;
 mod frugal;

@@ -18,6 +18,9 @@ use crate::gateway::{Flaw, STAND_IN};
 /// How long a client that was refused may take to notice: what it still sends would otherwise take the answer from it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long an answer may take whose client says that it sends nothing more: it may be waiting, but most who say so are gone.
+const HALF_CLOSED: Duration = Duration::from_secs(1);
+
 /// A stream that is judged as it is read.
 #[derive(Debug)]
 pub(crate) struct Strict<S> {
@@ -31,13 +34,15 @@ pub(crate) struct Strict<S> {
     /// Whether there was a flaw, so that nothing more will be seen.
     over: bool,
     leaving: Option<Pin<Box<Sleep>>>,
+    /// Runs while the client waits for an answer with its own side closed.
+    half_closed: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: AsyncRead + Unpin> Strict<S> {
     /// `most` bounds a head in bytes.
     pub(crate) fn new(stream: S, activity: Arc<Activity>, most: usize) -> Self {
         let (messages, held) = (Messages::new(most), BytesMut::new());
-        Self { stream, activity, messages, held, passed: 0, over: false, leaving: None }
+        Self { stream, activity, messages, held, passed: 0, over: false, leaving: None, half_closed: None }
     }
 
     /// Reads into `buf`; false at the end of the stream.
@@ -95,6 +100,15 @@ impl<S: AsyncRead + Unpin> Strict<S> {
         }
     }
 
+    /// Ready when hyper may learn that the client has closed its side: it takes that for the end of all.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_between = self.messages.is_at_head() || self.messages.is_undecided();
+        if !(is_between && self.held.is_empty() && self.activity.is_answering()) {
+            return Poll::Ready(());
+        }
+        self.half_closed.get_or_insert_with(|| Box::pin(sleep(HALF_CLOSED))).as_mut().poll(cx)
+    }
+
     /// Reads on until the client has closed too, or has had the time to.
     fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let leaving = self.leaving.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
@@ -133,7 +147,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
             }
             let before = buf.filled().len();
             if !ready!(this.poll_more(cx, buf))? {
-                // The end: hyper says what is wrong with half a message.
+                ready!(this.poll_end(cx));
+                // hyper says what is wrong with half a message.
                 this.passed = this.held.len();
                 this.show(buf);
                 return Poll::Ready(Ok(()));
@@ -163,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Strict<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.messages.is_undecided() && self.activity.is_decided() {
+        if self.half_closed.is_some() || (self.messages.is_undecided() && self.activity.is_decided()) {
             // Whoever read in vain meanwhile reads again.
             cx.waker().wake_by_ref();
         }

@@ -18,6 +18,7 @@ mod explain;
 mod faults;
 mod h2_websocket;
 mod h2c;
+mod half_closed;
 mod harness;
 mod headers;
 mod https_upstreams;

@@ -9,6 +9,7 @@ mod http2_messages;
 mod identity;
 mod logins;
 mod paths;
+mod poisoning;
 mod readers;
 mod slow;
 mod smuggling;

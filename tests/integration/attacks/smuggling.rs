@@ -122,6 +122,11 @@ async fn a_head_that_is_not_to_the_letter_is_refused() {
         ] {
             is_refused(&scene, &format!("{head}{lines}\r\n")).await;
         }
+        for lines in ["X : y", "X\t: y", "Host : localhost", "X y: z", "X(: y", "X", "Fold\r\n : y"] {
+            // hyper's own answer, which says nothing more.
+            let answer = last_answer(&scene, &format!("{head}{lines}\r\n\r\n")).await;
+            assert_eq!((answer.status, answer.field("connection")), (400, Some("close")), "{lines:?}");
+        }
         is_refused(&scene, &format!("{}\n", head.replace("\r\n", "\n"))).await;
         is_refused(&scene, &format!("{}\r\n", head.replacen("\r\n", "\n", 1))).await;
         is_refused(&scene, &format!("{head}\n")).await;

@@ -115,6 +115,11 @@ impl Connection {
         within("sending", sent).await
     }
 
+    /// Says that nothing more will be sent; answers can still be heard.
+    pub(crate) async fn finish_sending(&mut self) {
+        within("finishing", self.reader.io.shutdown()).await.expect("the gateway listens");
+    }
+
     /// Sends a request and reads its answer.
     pub(crate) async fn request(&mut self, bytes: impl AsRef<[u8]>) -> Answer {
         let head_only = bytes.as_ref().starts_with(b"HEAD ");
