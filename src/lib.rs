@@ -28,6 +28,7 @@
 //! | [`upstream`] | servers, pools, headers, bodies, second attempts, tunnels |
 //! | `admin` | the probes and /metrics |
 //! | [`telemetry`] | the program's own messages, the access log, the audit log, what is counted |
+//! | `private` | files that hold secrets and that others can read |
 //! | `watch`, `kept`, `pem` | files that changed, and what was read from them: the last good one stays in use |
 //! | `sync` | the locks, counters and maps that several threads share, which tests replace to try every order of events |
 //! | [`clock`] | the two clocks: boot time decides, wall time is printed |
@@ -44,6 +45,7 @@ pub mod directory;
 pub mod gateway;
 mod kept;
 mod pem;
+mod private;
 pub mod server;
 mod sync;
 pub mod telemetry;

@@ -1,5 +1,6 @@
 //! Reads certificates and private keys from PEM files, and says what to do where they cannot be read.
 
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -7,6 +8,7 @@ use rustls::pki_types::pem::{Error, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::{Located, Place, Problems};
+use crate::private;
 
 const FIX: &str = "give a PEM file, or make one with `gatewarden cert dev --dir certs`";
 
@@ -31,10 +33,16 @@ pub(crate) fn read_key(
     (key, file): (&str, &Located<PathBuf>),
     problems: &mut Problems,
 ) -> Option<PrivateKeyDer<'static>> {
-    match PrivateKeyDer::from_pem_file(&file.value) {
+    match read_private(&file.value) {
         Ok(key) => Some(key),
         Err(error) => cannot_read((&file.place, &file.value), (key, &error), problems),
     }
+}
+
+fn read_private(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
+    let mut file = File::open(path).map_err(Error::Io)?;
+    private::warn_if_open("a private key", (path, &file)).map_err(Error::Io)?;
+    PrivateKeyDer::from_pem_reader(&mut file)
 }
 
 fn cannot_read<T>((place, file): (&Place, &Path), (key, error): (&str, &Error), problems: &mut Problems) -> Option<T> {

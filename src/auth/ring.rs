@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::{self, Read as _};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::hmac;
@@ -12,6 +11,7 @@ use uuid::Uuid;
 
 use super::token::AccessToken;
 use crate::config::{Located, Problems, Secret, Tokens};
+use crate::private;
 
 /// The most bytes of a secret: what is longer is some other file.
 const LONGEST: u64 = 64 * 1024;
@@ -115,13 +115,11 @@ fn read_secret(file: &Located<PathBuf>, problems: &mut Problems) -> Option<Secre
 }
 
 fn read(path: &Path) -> io::Result<Secret> {
-    let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
-    // A group of its own is how Kubernetes (fsGroup) and systemd hand secrets over.
-    if mode & 0o007 != 0 {
-        tracing::warn!(path = %path.display(), "others can read a token secret, mode {mode:o}; chmod 640 or 600");
-    }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    let file = std::fs::File::open(path)?;
+    let size = private::warn_if_open("a token secret", (path, &file))?;
+    // Room for all from the start: a buffer that grows leaves its bytes behind.
+    let mut bytes = Vec::with_capacity(usize::try_from(size.min(LONGEST)).unwrap_or_default() + SHORTEST);
+    file.take(LONGEST + 1).read_to_end(&mut bytes)?;
     let secret = Secret::new(bytes);
     if secret.expose().len() as u64 > LONGEST {
         return Err(io::Error::other(format!("it is longer than {LONGEST} bytes")));

@@ -1,6 +1,7 @@
 //! One users file in memory, as it was read last. Knows no other directory.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use super::record::Record;
 use super::rewrites::{Rewrite, Rewrites};
 use super::{Principal, hash, parse};
 use crate::config::{self, Problems};
+use crate::private;
 
 /// The users of one file, by canonical name.
 pub(super) struct Users {
@@ -48,7 +50,7 @@ impl Users {
 
     fn read(file: Arc<File>, problems: &mut Problems) -> Option<Self> {
         let path = &file.directory.path.value;
-        let text = match std::fs::read_to_string(path) {
+        let text = match read_text(path) {
             Ok(text) => text,
             Err(error) => {
                 let what = format!("users file {}: {error}", path.display());
@@ -95,6 +97,12 @@ impl Users {
         let hashes: HashSet<&str> = self.users.values().map(|user| &*user.text).collect();
         self.file.rewrites.keep_only(|hash| hashes.contains(hash));
     }
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let file = std::fs::File::open(path)?;
+    private::warn_if_open("the password hashes of a users file", (path, &file))?;
+    io::read_to_string(file)
 }
 
 impl User {

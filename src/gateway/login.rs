@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
+use zeroize::Zeroize as _;
 
 use super::audit::{self, Trial};
 use super::body::Body;
@@ -17,7 +18,7 @@ use super::{Gateway, Rules};
 use crate::auth::{Issued, Now, Session};
 use crate::clock::BootTime;
 use crate::config::RoleNumbering;
-use crate::directory::{Password, Role, canonical};
+use crate::directory::{Role, canonical};
 
 impl Gateway {
     /// Verifies a name and a password and issues a session; leaves an audit line however it ends.
@@ -30,7 +31,9 @@ impl Gateway {
         match self.enter(record, request, &mut trial).await {
             Ok((session, welcome)) => {
                 trial.passed(&session);
-                Ok(json_response(StatusCode::OK, &welcome))
+                let answer = json_response(StatusCode::OK, &welcome);
+                wipe(welcome);
+                Ok(answer)
             }
             Err(refusal) => {
                 trial.refused(&refusal);
@@ -49,7 +52,7 @@ impl Gateway {
     ) -> Result<(Arc<Session>, Value), Refusal> {
         self.audit.room().await?;
         let Login { username, password } = Login::read(record, request, self.limits.header_timeout).await?;
-        let (name, password) = (canonical(&username), Password::new(password));
+        let name = canonical(&username);
         trial.claims(name.as_deref());
         let origin = record.client.origin(&record.rules.trusted_proxies);
         let mut attempt = self.throttle.begin(name.as_deref().unwrap_or(&username), origin, BootTime::now())?;
@@ -91,6 +94,15 @@ impl Rules {
         answer.insert("role".into(), number(issued.session.role(), self.role_numbering).into());
         answer.extend(issued.session.attributes().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
         Value::Object(answer)
+    }
+}
+
+/// Zeroes this copy of what the answer hands out.
+fn wipe(mut welcome: Value) {
+    for name in ["key", "token"] {
+        if let Some(Value::String(text)) = welcome.get_mut(name) {
+            text.zeroize();
+        }
     }
 }
 

@@ -3,32 +3,33 @@
 use std::fmt;
 use std::time::Duration;
 
-use bytes::{BufMut, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::error::Refusal;
 use super::record::Record;
+use crate::directory::Password;
 
 /// The most bytes a login may have.
 const LOGIN_BYTES: usize = 16 * 1024;
 
 /// A name and a password as sent.
-#[derive(Default)]
 pub(super) struct Login {
     pub(super) username: String,
-    pub(super) password: String,
+    pub(super) password: Password,
 }
 
+/// Zeroed when dropped; with room for all of it from the start, since a buffer that grows leaves its bytes behind.
 async fn read_body(
     record: &Record,
     request: &mut Request<Option<Incoming>>,
     patience: Duration,
-) -> Result<BytesMut, Refusal> {
+) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     let headers = request.headers();
     if !is_json(headers) {
         return Err(Refusal::NotJson);
@@ -37,8 +38,9 @@ async fn read_body(
     if announced.is_some_and(|length| length > LOGIN_BYTES as u64) {
         return Err(Refusal::BodyTooLarge);
     }
+    let room = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(LOGIN_BYTES);
     let read = async {
-        let mut bytes = BytesMut::new();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
         let Some(body) = request.body_mut() else { return Ok(bytes) };
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| Refusal::BodyBroken)?.into_data() else { continue };
@@ -46,7 +48,7 @@ async fn read_body(
             if bytes.len() + data.len() > LOGIN_BYTES {
                 return Err(Refusal::BodyTooLarge);
             }
-            bytes.put(data);
+            bytes.extend_from_slice(&data);
         }
         Ok(bytes)
     };
@@ -83,7 +85,7 @@ impl Login {
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
         let text = std::str::from_utf8(bytes).map_err(|_| Refusal::BadLogin("The body is not UTF-8"))?;
-        let members: Members = serde_json::from_str(text).map_err(|error| {
+        let mut members: Members = serde_json::from_str(text).map_err(|error| {
             Refusal::BadLogin(if error.is_data() { "The body is not a JSON object" } else { "The body is not JSON" })
         })?;
         if members.repeated {
@@ -95,9 +97,22 @@ impl Login {
             Some(_) => Err(Refusal::BadLogin(complaint)),
         };
         Ok(Self {
-            username: string(members.username, "username must be a string")?,
-            password: string(members.password, "password must be a string")?,
+            username: string(members.username.take(), "username must be a string")?,
+            password: Password::new(string(members.password.take(), "password must be a string")?),
         })
+    }
+}
+
+impl Drop for Members {
+    fn drop(&mut self) {
+        wipe(&mut self.password);
+    }
+}
+
+/// A password that is not needed, or was not the only one.
+fn wipe(member: &mut Option<Value>) {
+    if let Some(Value::String(text)) = member {
+        text.zeroize();
     }
 }
 
@@ -127,7 +142,9 @@ impl<'de> Visitor<'de> for MembersVisitor {
                     continue;
                 }
             };
-            members.repeated |= member.replace(map.next_value()?).is_some();
+            members.repeated |= member.is_some();
+            wipe(member);
+            *member = Some(map.next_value()?);
         }
         Ok(members)
     }
@@ -144,7 +161,8 @@ mod tests {
     #[test]
     fn a_login_is_an_object_with_two_strings() {
         let login = Login::parse(br#"{"x":[1],"password":"p","username":"u"}"#).unwrap();
-        assert_eq!((login.username.as_str(), login.password.as_str()), ("u", "p"));
+        assert_eq!(login.username, "u");
+        assert!(login.password.is_plausible() && format!("{:?}", login.password) == "Password(..)");
         assert_eq!(complaint(b"{}"), "");
         assert_eq!(complaint(br#"{"username":"a","username":"b"}"#), "username or password is repeated");
         assert_eq!(complaint(br#"{"username":null}"#), "username must be a string");

@@ -63,3 +63,25 @@ async fn a_process_at_trace_tells_no_secret_and_no_frame() {
         assert!(!stderr.contains(foreign), "{stderr}");
     }
 }
+
+#[tokio::test]
+async fn files_with_secrets_that_others_can_read_are_warned_about_and_those_of_their_owner_are_not() {
+    let upstream = Upstream::start().await;
+    for (mode, warned) in [(0o644, true), (0o602, true), (0o640, false), (0o600, false)] {
+        let gateway = Gateway::start(&upstream).await;
+        let folder = gateway.dir.path().to_owned();
+        let files = ["token.key", "server.key", "users.toml"].map(|name| folder.join(name));
+        for file in &files {
+            std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        }
+        let config = gatewarden::config::load(&folder.join("gatewarden.toml"), std::iter::empty()).unwrap();
+        let before = planted::said().len();
+        assert!(gatewarden::server::Server::prepare(&config).is_ok());
+        let said = planted::said().split_off(before);
+        for file in &files {
+            let names = |line: &&str| line.contains(&file.display().to_string());
+            let warning = said.lines().filter(names).find(|line| line.contains("others can read"));
+            assert_eq!(warning.is_some(), warned, "{mode:o} {file:?} {said}");
+        }
+    }
+}
