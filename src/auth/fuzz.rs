@@ -15,8 +15,7 @@ const NOW: BootTime = BootTime::from_millis(1_000);
 static LIVE: LazyLock<(Sessions, Issued)> = LazyLock::new(|| {
     let (lifetime, one) = (Duration::from_secs(3600), NonZeroUsize::MIN);
     let sessions = Sessions::new(&config::Sessions { lifetime, idle_timeout: None, per_user: one, max: one });
-    let role = Role::parse("user").expect("a role");
-    let principal = Principal { name: "a@b".to_owned(), role, attributes: Default::default() };
+    let principal = Principal { name: "a@b".to_owned(), role: Role::User, attributes: Default::default() };
     let now = Now { boot: NOW, wall_millis: 1_000 };
     let issued = sessions.issue(principal, &Ring::generate(), now).expect("there is room");
     (sessions, issued)
