@@ -2,6 +2,8 @@
 //! what reaches it says everything once, in the gateway's own words.
 
 mod aliases;
+mod credentials;
+mod forwarded;
 mod hop_by_hop;
 mod http2_floods;
 mod http2_framing;
