@@ -252,17 +252,6 @@ async fn the_access_log_holds_no_secret() {
 }
 
 #[tokio::test]
-async fn an_unknown_user_is_hidden_when_asked_to() {
-    let upstream = Upstream::start().await;
-    let gateway = Gateway::with(&upstream, "login.hide_unknown_users = true").await;
-    let answer = gateway.post_login(r#"{"username":"nobody@mydomain.com","password":"secret"}"#).await;
-    answer.is_refusal(401, "Invalid credentials");
-    let wrong = gateway.post_login(r#"{"username":"root","password":"secret"}"#).await;
-    let names = |answer: &Answer| answer.fields.0.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
-    assert_eq!(names(&answer), names(&wrong));
-}
-
-#[tokio::test]
 async fn a_login_over_http_2_is_the_same() {
     let gateway = gateway().await;
     let h2 = gateway.h2().await;

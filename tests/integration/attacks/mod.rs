@@ -10,11 +10,13 @@ mod http2_framing;
 mod http2_messages;
 mod identity;
 mod logins;
+mod oracle;
 mod paths;
 mod poisoning;
 mod readers;
 mod slow;
 mod smuggling;
+mod tokens;
 mod websocket;
 mod websocket_cases;
 
