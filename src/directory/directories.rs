@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::checks::{Checks, Overloaded};
+use super::cost::Cost;
 use super::password::Password;
 use super::users::{User, Users};
-use super::{Principal, canonical, hash};
+use super::{Principal, canonical, cost};
 use crate::config::{self, Problems};
 
 /// Why a login is refused.
@@ -29,6 +30,8 @@ pub struct Directories {
     directories: Vec<Arc<Users>>,
     checks: Arc<Checks>,
     hide_unknown: bool,
+    /// What every check costs, where unknown users are hidden.
+    costs: Arc<[Cost]>,
 }
 
 impl Directories {
@@ -48,7 +51,7 @@ impl Directories {
         let directories = loaded.into_iter().collect::<Option<Vec<_>>>()?;
         let running = before.map(|before| &before.checks).filter(|checks| checks.suit(login));
         match running.map_or_else(|| Checks::start(login).map(Arc::new), |checks| Ok(Arc::clone(checks))) {
-            Ok(checks) => Some(Self { directories, checks, hide_unknown: login.hide_unknown_users }),
+            Ok(checks) => Some(Self::new(directories, checks, login.hide_unknown_users)),
             Err(error) => {
                 let place = config::Place::whole(directories.first()?.path());
                 problems.add(&place, format!("no thread to check passwords: {error}"), "raise the limit on threads");
@@ -61,7 +64,12 @@ impl Directories {
     pub fn reread(&self, problems: &mut Problems) -> Self {
         let mut read = |users: &Arc<Users>| users.reread(problems).map_or_else(|| Arc::clone(users), Arc::new);
         let directories = self.directories.iter().map(&mut read).collect();
-        Self { directories, checks: Arc::clone(&self.checks), hide_unknown: self.hide_unknown }
+        Self::new(directories, Arc::clone(&self.checks), self.hide_unknown)
+    }
+
+    fn new(directories: Vec<Arc<Users>>, checks: Arc<Checks>, hide_unknown: bool) -> Self {
+        let costs = cost::distinct(directories.iter().flat_map(|users| users.costs()));
+        Self { directories, checks, hide_unknown, costs: if hide_unknown { costs } else { Arc::default() } }
     }
 
     /// The users whose sessions end when `later` is in force instead: those that are gone, and those with another role or
@@ -104,9 +112,9 @@ impl Directories {
     }
 
     async fn check(&self, user: Arc<User>, password: Password) -> Result<Principal, Refused> {
-        let hidden = self.hide_unknown;
+        let costs = Arc::clone(&self.costs);
         let check = move |answer: oneshot::Sender<Option<Principal>>| {
-            let right = user.verify(&password, hidden);
+            let right = user.verify(&password, &costs);
             let _ = answer.send(right.then(|| user.principal.clone()));
             if right {
                 user.improve(password);
@@ -117,8 +125,9 @@ impl Directories {
     }
 
     async fn check_nobody(&self, password: Password) -> Result<Principal, Refused> {
+        let costs = Arc::clone(&self.costs);
         let check = move |answer: oneshot::Sender<()>| {
-            hash::burn(&password);
+            costs.iter().for_each(|cost| cost.pay(&password));
             let _ = answer.send(());
         };
         self.checks.run(check).await.map_err(|Overloaded| Refused::Busy)?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use md5::{Digest, Md5};
 
-use super::super::{Role, UsersFile};
+use super::super::{Role, UsersFile, hash};
 use super::*;
 use crate::config::{Located, Login, Place, RoleNumbering, Throttle};
 
@@ -120,11 +120,27 @@ async fn an_unknown_user_is_told_so_before_the_password_is_looked_at() {
     assert_eq!(fixture.verify("", "secret").await, Err(Refused::NameRequired));
 }
 
+#[test]
+fn where_users_are_hidden_every_check_costs_all_kinds_of_hashes_that_there_are() {
+    let weak = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+    let bcrypt = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+    let a1 = "a1:7129f01c6a40d81aca9d10d8e3f1bd8c";
+    let hashes = [weak, bcrypt, a1, bcrypt].into_iter().enumerate();
+    let file: String =
+        hashes.map(|(number, hash)| format!("[[users]]\nname = 'user-{number}'\npassword = '{hash}'\n")).collect();
+    let hidden = Fixture::new(&[file.clone(), users()], true, false).directories;
+    for cost in [Cost::NEW, Cost::Argon2id(8, 1, 1), Cost::Bcrypt(5)] {
+        assert_eq!(hidden.costs.iter().filter(|known| **known == cost).count(), 1, "{cost:?}");
+    }
+    assert_eq!(hidden.reread(&mut Problems::default()).costs, hidden.costs);
+    assert!(Fixture::new(&[file, users()], false, false).directories.costs.is_empty());
+}
+
 #[tokio::test]
 async fn hidden_users_are_all_refused_alike_and_at_the_same_cost() {
     let fixture = Fixture::new(&[users()], true, false);
     let start = Instant::now();
-    hash::burn(&Password::new("secret".into()));
+    Cost::NEW.pay(&Password::new("secret".into()));
     let least = start.elapsed() / 4;
     let long = "s".repeat(2000);
     for (name, password) in [

@@ -1,6 +1,5 @@
 //! Stored password hashes: argon2id, bcrypt and a1. Knows how to compare, not whose they are.
 
-use std::hint::black_box;
 use std::str::FromStr;
 
 use argon2::password_hash::phc::PasswordHash as Phc;
@@ -8,6 +7,7 @@ use argon2::{Argon2, Params, PasswordHasher, PasswordVerifier};
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
 
+use super::cost::Cost;
 use super::password::Password;
 
 /// KiB.
@@ -16,8 +16,6 @@ const MOST_PASSES: u32 = 10;
 const MOST_LANES: u32 = 16;
 /// A bcrypt check doubles with each; 15 takes seconds.
 const MOST_COST: u32 = 15;
-/// From this on bcrypt takes longer than a new hash.
-const DEAR_COST: u32 = 10;
 /// Bytes that bcrypt looks at.
 const BCRYPT_LONGEST: usize = 72;
 
@@ -70,15 +68,15 @@ impl StoredHash {
         !matches!(self, Self::Bcrypt(_)) || password.as_bytes().len() <= BCRYPT_LONGEST
     }
 
-    /// Whether verifying costs less than verifying a new hash, which would tell the user apart where that is hidden.
-    pub(super) fn is_cheap(&self) -> bool {
-        let work = |params: Params| u64::from(params.m_cost()) * u64::from(params.t_cost());
+    /// What verifying costs; an a1 hash next to nothing.
+    pub(super) fn cost(&self) -> Option<Cost> {
         match self {
             Self::Argon2id(phc) => {
-                Params::try_from(&phc.params).is_ok_and(|params| work(params) < work(Params::DEFAULT))
+                let params = Params::try_from(&phc.params).ok()?;
+                Some(Cost::Argon2id(params.m_cost(), params.t_cost(), params.p_cost()))
             }
-            Self::Bcrypt(hash) => bcrypt::HashParts::from_str(hash).is_ok_and(|parts| parts.get_cost() < DEAR_COST),
-            Self::A1(_) => true,
+            Self::Bcrypt(hash) => bcrypt::HashParts::from_str(hash).ok().map(|parts| Cost::Bcrypt(parts.get_cost())),
+            Self::A1(_) => None,
         }
     }
 
@@ -95,13 +93,6 @@ impl StoredHash {
             Self::A1(_) => "a1",
         }
     }
-}
-
-/// Costs what verifying a new hash costs.
-pub(super) fn burn(password: &Password) {
-    let mut out = [0; Params::DEFAULT_OUTPUT_LEN];
-    let done = Argon2::default().hash_password_into(password.as_bytes(), b"a salt for nobody", &mut out);
-    black_box((done.is_ok(), out));
 }
 
 /// The name as stored with its first `@` turned to `:`, then `:password`.

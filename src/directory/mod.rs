@@ -2,6 +2,7 @@
 
 mod attributes;
 mod checks;
+mod cost;
 mod directories;
 mod document;
 mod edit;

@@ -5,11 +5,12 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::cost::Cost;
 use super::hash::StoredHash;
 use super::password::Password;
 use super::record::Record;
 use super::rewrites::{Rewrite, Rewrites};
-use super::{Principal, hash, parse};
+use super::{Principal, parse};
 use crate::config::{self, Problems};
 use crate::private;
 
@@ -83,6 +84,10 @@ impl Users {
         self.users.keys().map(AsRef::as_ref)
     }
 
+    pub(super) fn costs(&self) -> impl Iterator<Item = Cost> {
+        self.users.values().filter_map(|user| user.cost())
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.file.directory.path.value
     }
@@ -111,13 +116,17 @@ impl User {
         Self { principal, stored_name, text, hash, file }
     }
 
-    /// Whether it is this user's password. Where `hidden`, that costs at least what an unknown user costs.
-    pub(super) fn verify(&self, password: &Password, hidden: bool) -> bool {
+    /// Whether it is this user's password. Where users are hidden that costs `all`, whoever it is.
+    pub(super) fn verify(&self, password: &Password, all: &[Cost]) -> bool {
         let hashed = !self.refuses_unchecked(password);
-        if hidden && (!hashed || self.hash.is_cheap()) {
-            hash::burn(password);
-        }
+        let own = self.hash.cost().filter(|_| hashed);
+        all.iter().filter(|cost| Some(**cost) != own).for_each(|cost| cost.pay(password));
         hashed && self.hash.verify(&self.stored_name, password)
+    }
+
+    /// What a check costs.
+    pub(super) fn cost(&self) -> Option<Cost> {
+        self.hash.cost()
     }
 
     /// Whether the password is known to be wrong without a check.
