@@ -48,12 +48,11 @@ const LEAST: f64 = 0.001;
 /// A kind of refusal: what it is called, and who logs in with a wrong password.
 type Kind = (&'static str, &'static str);
 
-const CHECKED: [Kind; 5] = [
+const CHECKED: [Kind; 4] = [
     ("unknown", "nobody@example.com"),
     ("argon2id", "argon2id@example.com"),
     ("bcrypt", "bcrypt@example.com"),
     ("a1", "a1@example.com"),
-    ("no_name", "no canonical form"),
 ];
 const LOCKED: [Kind; 3] = [
     ("locked_unknown", "nobody@example.com"),
