@@ -31,6 +31,8 @@
 //! | `private` | files that hold secrets and that others can read |
 //! | `watch`, `kept`, `pem` | files that changed, and what was read from them: the last good one stays in use |
 //! | `sync` | the locks, counters and maps that several threads share, which tests replace to try every order of events |
+//! | `seldom` | what is said once in a while, with how often it happened |
+//! | `panics` | what a panic costs: one task, counted and said; what must go on begins again |
 //! | [`clock`] | the two clocks: boot time decides, wall time is printed |
 //!
 //! Dependencies point down only: [`cli`] → [`server`] → [`gateway`] → [`auth`], [`upstream`]; [`auth`] → [`directory`]. Each
@@ -44,8 +46,10 @@ pub mod config;
 pub mod directory;
 pub mod gateway;
 mod kept;
+mod panics;
 mod pem;
 mod private;
+mod seldom;
 pub mod server;
 mod sync;
 pub mod telemetry;

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::net::TcpListener as StdListener;
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,13 +13,17 @@ use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::metrics;
-use crate::gateway::Gateway;
+use crate::panics::{Witness, restarting};
+use crate::seldom::Seldom;
 use crate::telemetry::exposition::Syntax;
+
+/// Makes the text of /metrics.
+pub(crate) type Metrics = Rc<dyn Fn(Syntax) -> String>;
 
 /// A probe that says nothing for this long is closed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,25 +32,23 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MOST: usize = 32;
 
 /// Answers probes until the runtime ends; `draining` is cancelled when readiness must fail.
-pub(crate) async fn serve(socket: StdListener, gateway: Arc<Gateway>, draining: CancellationToken) {
+pub(crate) async fn serve(socket: StdListener, metrics: Metrics, draining: CancellationToken) {
     let listener = match TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "no probes: the health listener does not work"),
     };
-    let mut probes: VecDeque<AbortHandle> = VecDeque::new();
+    restarting("probes", async || accept(&listener, &metrics, &draining).await).await
+}
+
+async fn accept(listener: &TcpListener, metrics: &Metrics, draining: &CancellationToken) {
+    let (mut probes, exhaustion): (VecDeque<AbortHandle>, _) = (VecDeque::new(), Seldom::new());
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let (gateway, draining) = (gateway.clone(), draining.clone());
-                let service = service_fn(move |request| {
-                    let answer = answer(&request, draining.is_cancelled(), |syntax| gateway.metrics(syntax));
-                    async move { Ok::<_, Infallible>(answer) }
-                });
-                let connection = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(PATIENCE)
-                    .serve_connection(TokioIo::new(stream), service);
-                probes.push_back(tokio::spawn(connection).abort_handle());
+            Ok((stream, peer)) => {
+                probes.push_back(
+                    tokio::task::spawn_local(serve_one((stream, peer), metrics.clone(), draining.clone()))
+                        .abort_handle(),
+                );
                 if probes.len() > MOST
                     && let Some(oldest) = probes.pop_front()
                 {
@@ -54,11 +56,26 @@ pub(crate) async fn serve(socket: StdListener, gateway: Arc<Gateway>, draining: 
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "a probe could not be accepted");
+                if let Some(times) = exhaustion.again() {
+                    tracing::warn!(%error, times, "a probe could not be accepted");
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
+}
+
+async fn serve_one((stream, peer): (TcpStream, SocketAddr), metrics: Metrics, draining: CancellationToken) {
+    let _witness = Witness::of("probe", peer);
+    let service = service_fn(move |request| {
+        let answer = answer(&request, draining.is_cancelled(), &*metrics);
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .serve_connection(TokioIo::new(stream), service);
+    let _gone_or_garbage = connection.await;
 }
 
 fn answer<B>(request: &Request<B>, draining: bool, metrics: impl FnOnce(Syntax) -> String) -> Response<Full<Bytes>> {

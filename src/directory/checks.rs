@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::config::Login;
+use crate::panics;
 
 /// Nice enough that a login storm takes nothing from requests that hold a session.
 const NICENESS: i32 = 10;
@@ -144,7 +145,7 @@ impl Shared {
             // Claimed by the same swap with which a login gives up: exactly one of both gets it.
             let wanted = !job.given_up.swap(true, Relaxed) && Instant::now() <= job.deadline;
             if wanted && catch_unwind(AssertUnwindSafe(job.work)).is_err() {
-                tracing::error!("a password check panicked");
+                panics::note("password_check", None);
             }
             self.lock().free += 1;
         }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Gateway;
 use crate::auth::Ended;
+use crate::panics;
 use crate::telemetry::counters::{BOUNDS, ByName, CLASSES, Counters, METHODS, RouteCounters};
 use crate::telemetry::exposition::{Exposition, Kind, Syntax};
 use crate::telemetry::process;
@@ -32,8 +33,8 @@ impl Metrics {
 }
 
 impl Gateway {
-    /// All metrics as text.
-    pub fn metrics(&self, syntax: Syntax) -> String {
+    /// All metrics as text, with what `more` adds.
+    pub fn metrics(&self, syntax: Syntax, more: impl FnOnce(&mut Exposition)) -> String {
         let mut text = Exposition::new(syntax);
         let workers = self.metrics.workers();
         text.family(Kind::Info, "gatewarden_build", "The program.");
@@ -43,6 +44,12 @@ impl Gateway {
         self.sessions_and_logins(&mut text, &workers);
         self.upstreams(&mut text);
         self.logs(&mut text);
+        let help = "Panics that were caught, by the task that they ended.";
+        text.family(Kind::Counter, "gatewarden_panics", help);
+        for (task, times) in panics::counted() {
+            text.sample(&[("task", task)], times);
+        }
+        more(&mut text);
         process::describe(&mut text, self.metrics.start);
         text.finish()
     }

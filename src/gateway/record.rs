@@ -170,7 +170,11 @@ impl Record {
 
     fn refusal(&self) -> Option<&'static str> {
         let cut = self.cut.get() || self.status.get() == 0;
-        let why = || if self.worker.ending.is_cancelled() { "cut_by_drain" } else { "client_gone" };
+        let why = || match self.worker.ending.is_cancelled() {
+            _ if std::thread::panicking() => "panicked",
+            true => "cut_by_drain",
+            false => "client_gone",
+        };
         let vanished = cut.then(why);
         let broken = self.broken.get().then_some("answer_broke_off");
         self.refusal.get().copied().or(broken).or(vanished)

@@ -10,6 +10,7 @@ use super::error::Refusal;
 use super::forward::Going;
 use super::term::Term;
 use super::upgrade::{self, Handshake};
+use crate::panics::Witness;
 use crate::upstream::headers::strip_hop_by_hop_of_answer;
 use crate::upstream::{Answered, Tunnel};
 
@@ -32,6 +33,7 @@ impl Worker {
         let (idle_timeout, patience) = (self.gateway.limits.tunnel_idle_timeout, self.gateway.limits.body_idle_timeout);
         let lease = answered.lease;
         self.tunnels.spawn_local(async move {
+            let _witness = Witness::of("tunnel", record.peer.address);
             let _over = over.map(CancellationToken::drop_guard);
             if let (Ok(downstream), Ok(upstream)) = tokio::join!(handshake.downstream, upstream) {
                 let tunnel = Tunnel { downstream, upstream, idle_timeout, patience };

@@ -1,6 +1,5 @@
 //! One downstream connection: opened under a deadline, then HTTP/1.1 or HTTP/2 by ALPN, or by the first bytes where there is no TLS.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -32,6 +31,7 @@ use super::streams::Streams;
 use super::strict::Strict;
 use crate::config::Limits;
 use crate::gateway::{Peer, Peers, Seat, Worker};
+use crate::panics::Witness;
 
 /// Bytes that wait for the socket, or between it and a body, before whoever writes more waits too.
 pub(super) const BUFFER: usize = 64 * 1024;
@@ -59,14 +59,14 @@ pub(crate) struct Serving {
 impl Serving {
     /// Serves one connection to its end. What goes wrong is logged by peer, for there may be no request to log.
     pub(crate) async fn serve(self, accepted: Accepted) {
-        let (address, activity) = (Cell::new(accepted.address), accepted.activity.clone());
+        let (witness, activity) = (Witness::of("connection", accepted.address), accepted.activity.clone());
         let worker = self.worker.clone();
         let _counted = worker.meter.connection();
-        let ended = self.try_serve(accepted, &address).await;
+        let ended = self.try_serve(accepted, &witness).await;
         activity.over();
         let Err(ended) = ended else { return };
         worker.meter.counters().broken.add(ended.label());
-        let peer = address.get();
+        let peer = witness.peer.get();
         // Load balancers look whether somebody answers, and say nothing.
         if ended.is_usual(activity.is_proven()) {
             tracing::debug!(%peer, reason = %ended, "connection ended early");
@@ -75,7 +75,7 @@ impl Serving {
         }
     }
 
-    async fn try_serve(mut self, accepted: Accepted, known_as: &Cell<SocketAddr>) -> Result<(), Ended> {
+    async fn try_serve(mut self, accepted: Accepted, witness: &Witness) -> Result<(), Ended> {
         let Accepted { stream, address, seat, activity, door } = accepted;
         let stream = socket::onto_this_loop(stream)?;
         let flaw = activity.flaw.clone();
@@ -89,7 +89,7 @@ impl Serving {
             seat: Some(seat),
         };
         let opened = self.open((stream, &door), &mut peer, &activity).await;
-        known_as.set(peer.address);
+        witness.peer.set(peer.address);
         match opened? {
             Opened::Plain(stream) => self.plain(stream, peer, activity).await,
             Opened::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
@@ -147,7 +147,7 @@ impl Serving {
     {
         let io = Deferred::new(Frugal::new(Watched::new(stream, activity.clone(), false), activity.clone()));
         let (worker, peer, exchanges) = (self.worker.clone(), Rc::new(peer), activity.clone());
-        let streams = Streams::new(self.limits.body_idle_timeout, activity.clone());
+        let streams = Streams::new(self.limits.body_idle_timeout, activity.clone(), peer.address);
         let announced = streams.clone();
         let service = service_fn(move |request| {
             let announced = announced.clone();

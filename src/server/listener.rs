@@ -16,10 +16,11 @@ use tokio_util::either::Either;
 use super::activity::Activity;
 use super::connection::Accepted;
 use super::room::Room;
-use super::seldom::Seldom;
 use super::socket::{Socket, Stream};
 use super::tls::Tls;
 use crate::gateway::{Peers, Seat, TooMany};
+use crate::panics::restarting;
+use crate::seldom::Seldom;
 
 /// How long to wait when descriptors or memory ran out; trying again at once would spin.
 const BREATHER: Duration = Duration::from_millis(100);
@@ -65,20 +66,23 @@ impl Listener {
     /// # Errors
     /// When the socket can't be watched at all; errors of single connections end nothing.
     pub(crate) async fn accept(self, hall: Rc<Hall>) -> io::Result<Infallible> {
-        let socket = self.socket.watch()?;
-        let exhaustion = Seldom::new();
-        loop {
-            match socket.accept().await {
-                Ok(arrived) => hall.receive(arrived, &self.door).await,
-                Err(error) if is_exhausted(&error) => {
-                    if let Some(times) = exhaustion.again() {
-                        tracing::error!(%error, times, "cannot accept: raise the descriptor limit or lower limits.connections");
+        let (socket, door, exhaustion) = (self.socket.watch()?, self.door, Seldom::new());
+        // A panic costs the connection that it came over; the socket, and all that wait for it in the kernel, stay.
+        Ok(restarting("accept", async || {
+            loop {
+                match socket.accept().await {
+                    Ok(arrived) => hall.receive(arrived, &door).await,
+                    Err(error) if is_exhausted(&error) => {
+                        if let Some(times) = exhaustion.again() {
+                            tracing::error!(%error, times, "cannot accept: raise the descriptor limit or lower limits.connections");
+                        }
+                        sleep(BREATHER).await;
                     }
-                    sleep(BREATHER).await;
+                    Err(error) => tracing::debug!(%error, "a connection was gone before it was accepted"),
                 }
-                Err(error) => tracing::debug!(%error, "a connection was gone before it was accepted"),
             }
-        }
+        })
+        .await)
     }
 }
 
@@ -96,7 +100,8 @@ impl Hall {
             return;
         };
         let place = self.room.place().await;
-        let Some(desk) = self.desks.iter().min_by_key(|desk| desk.load.load(Relaxed)) else { return };
+        let staffed = self.desks.iter().filter(|desk| !desk.inbox.is_closed());
+        let Some(desk) = staffed.min_by_key(|desk| desk.load.load(Relaxed)) else { return };
         let activity = Activity::new();
         self.room.seat(activity.clone());
         let seat = Seat::take(place, desk.load.clone()).counted(counted);

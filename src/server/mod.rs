@@ -30,7 +30,6 @@ mod proxied;
 mod refresh;
 mod reload;
 mod room;
-mod seldom;
 mod socket;
 mod stream;
 mod streams;
@@ -54,8 +53,11 @@ use crate::auth::Sessions;
 use crate::clock::BootTime;
 use crate::config::{Config, Problems};
 use crate::gateway::{Gateway, Peers};
+use crate::panics::restarting;
+use crate::seldom::Seldom;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::audit::Audit;
+use crate::telemetry::exposition::Exposition;
 use crate::telemetry::writable;
 use crate::watch::Watch;
 use drain::Drain;
@@ -63,7 +65,6 @@ use listener::{Desk, Door, Hall, Listener};
 pub use reload::Survey;
 use reload::{Reloader, Reloads, watch_users};
 use room::Room;
-use seldom::Seldom;
 use tls::Tls;
 use worker::Post;
 
@@ -197,10 +198,13 @@ async fn control_loop(bound: Bound, drain: Drain, hall: Hall, workers: Vec<JoinH
     let Bound { config, gateway, tls, listeners, health, .. } = bound;
     let hall = Rc::new(hall);
     if let Some(health) = health {
-        tokio::spawn(health::serve(health, gateway.clone(), drain.asked.clone()));
+        let (gateway, tls) = (gateway.clone(), tls.clone());
+        let more = move |text: &mut Exposition| tls.iter().for_each(|tls| tls.describe(text));
+        let metrics = Rc::new(move |syntax| gateway.metrics(syntax, &more));
+        tokio::task::spawn_local(health::serve(health, metrics, drain.asked.clone()));
     }
     let refresher = tokio::spawn(refresh::keep_fresh(gateway.clone(), tls.clone()));
-    let sweeper = tokio::spawn(sweep_sessions(gateway));
+    let sweeper = tokio::task::spawn_local(restarting("sweeper", async move || sweep_sessions(&gateway).await));
     let accept = |listener: Listener| tokio::task::spawn_local(listener.accept(hall.clone()));
     let acceptors: Vec<_> = listeners.into_iter().map(accept).collect();
     drain.until_closing(config.server.drain_delay).await;
@@ -218,7 +222,7 @@ async fn control_loop(bound: Bound, drain: Drain, hall: Hall, workers: Vec<JoinH
     refresher.abort();
 }
 
-async fn sweep_sessions(gateway: Arc<Gateway>) {
+async fn sweep_sessions(gateway: &Gateway) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

@@ -7,6 +7,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::tls::Tls;
 use crate::gateway::Gateway;
+use crate::panics;
 
 /// Runs until it is dropped. A look may wait for a slow disk, so it is taken off the event loop that accepts.
 pub(super) async fn keep_fresh(gateway: Arc<Gateway>, tls: Option<Arc<Tls>>) {
@@ -19,8 +20,8 @@ pub(super) async fn keep_fresh(gateway: Arc<Gateway>, tls: Option<Arc<Tls>>) {
             rules.refresh();
             tls.iter().for_each(|tls| tls.refresh());
         };
-        if let Err(panicked) = tokio::task::spawn_blocking(look).await {
-            tracing::error!(%panicked, "looking at changed certificates failed");
+        if tokio::task::spawn_blocking(look).await.is_err() {
+            panics::note("refresh", None);
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::tls::Tls;
 use crate::config::{Config, Directory, Problems};
 use crate::gateway::{Gateway, Rules};
+use crate::panics::restarting_thread;
 use crate::watch::Watch;
 
 /// How often users files are looked at.
@@ -37,9 +38,11 @@ impl Reloads {
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub(crate) fn start(reloader: Reloader) -> io::Result<Self> {
+    pub(crate) fn start(mut reloader: Reloader) -> io::Result<Self> {
         let (sender, asked) = channel();
-        std::thread::Builder::new().name("reload".into()).spawn(move || reloader.run(&asked))?;
+        std::thread::Builder::new()
+            .name("reload".into())
+            .spawn(move || restarting_thread("reload", || reloader.run(&asked)))?;
         Ok(Self(sender))
     }
 
@@ -62,7 +65,7 @@ impl Reloader {
         Self { gateway: Arc::downgrade(gateway), config, users, tls }
     }
 
-    fn run(mut self, asked: &Receiver<Survey>) {
+    fn run(&mut self, asked: &Receiver<Survey>) {
         let mut moving = false;
         loop {
             match asked.recv_timeout(if moving { STAND_STILL } else { LOOK }) {

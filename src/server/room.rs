@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::activity::{Activity, Claim};
-use super::seldom::Seldom;
+use crate::seldom::Seldom;
 
 /// How long a connection that was asked to leave may take before another one is asked too.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -1,6 +1,7 @@
 //! Runs the streams of an HTTP/2 connection, and ends one whose client has stopped reading it or whose answer's term is over.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Exchange};
 use super::giving::Giving;
+use crate::panics::Witness;
 
 /// The executor of one connection. hyper calls the service and then hands over the stream's future; when a stream becomes a
 /// tunnel, it hands over the future that pumps what is written. So what was announced last is what is executed next.
@@ -21,6 +23,7 @@ pub(crate) struct Streams {
     next: Rc<RefCell<Option<Next>>>,
     patience: Duration,
     activity: Arc<Activity>,
+    peer: SocketAddr,
 }
 
 #[derive(Debug)]
@@ -31,8 +34,8 @@ enum Next {
 }
 
 impl Streams {
-    pub(crate) fn new(patience: Duration, activity: Arc<Activity>) -> Self {
-        Self { next: Rc::default(), patience, activity }
+    pub(crate) fn new(patience: Duration, activity: Arc<Activity>, peer: SocketAddr) -> Self {
+        Self { next: Rc::default(), patience, activity, peer }
     }
 
     /// Announces the stream whose future comes next.
@@ -51,8 +54,9 @@ impl Streams {
 impl<F: Future + 'static> Executor<F> for Streams {
     /// Dropping a stream's future, or its pump, resets the stream with CANCEL (RFC 9113, section 8.1).
     fn execute(&self, future: F) {
-        let (next, patience) = (self.next.borrow_mut().take(), self.patience);
+        let (next, patience, peer) = (self.next.borrow_mut().take(), self.patience, self.peer);
         tokio::task::spawn_local(async move {
+            let _witness = Witness::of("stream", peer);
             match next {
                 Some(Next::Stream(giving)) => until_done_or_ended(future, &giving, patience).await,
                 Some(Next::Tunnel(over, _exchange)) => tokio::select! {

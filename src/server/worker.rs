@@ -15,6 +15,7 @@ use super::connection::{Accepted, Serving};
 use crate::clock::BootTime;
 use crate::config::Limits;
 use crate::gateway::{Gateway, Peers, Worker};
+use crate::panics::{restarting, restarting_thread};
 
 /// How long tunnels may take to close once they are told to.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -33,35 +34,41 @@ pub(crate) struct Post {
 }
 
 impl Post {
-    /// Starts the thread; it ends when all connections are done or cut.
+    /// Starts the thread; it ends when all connections are done or cut. A panic of its event loop cuts them, and another one takes over.
     ///
     /// # Errors
     /// When the thread or its event loop can't be made.
-    pub(crate) fn start(self, number: usize) -> io::Result<JoinHandle<()>> {
+    pub(crate) fn start(mut self, number: usize) -> io::Result<JoinHandle<()>> {
         let name = format!("worker-{number}");
         std::thread::Builder::new().name(name).spawn(move || {
-            match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
-                Ok(runtime) => runtime.block_on(self.work()),
-                Err(error) => tracing::error!(%error, "a worker has no event loop"),
-            }
+            restarting_thread("worker", || {
+                match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+                    Ok(runtime) => runtime.block_on(self.work()),
+                    Err(error) => tracing::error!(%error, "a worker has no event loop"),
+                }
+            });
         })
     }
 
-    async fn work(mut self) {
-        let worker = Worker::new(self.gateway, self.ending.clone());
+    async fn work(&mut self) {
+        let worker = Worker::new(self.gateway.clone(), self.ending.clone());
         let connections = TaskTracker::new();
-        let serving = Serving { worker: worker.clone(), limits: self.limits, peers: self.peers, closing: self.closing };
+        let (limits, peers, closing) = (self.limits.clone(), self.peers.clone(), self.closing.clone());
+        let serving = Serving { worker: worker.clone(), limits, peers, closing };
         let mut sweeps = interval(Duration::from_secs(1));
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                accepted = self.inbox.recv() => match accepted {
-                    Some(accepted) => drop(connections.spawn_local(serving.clone().serve(accepted))),
-                    None => break,
-                },
-                _ = sweeps.tick() => worker.sweep(BootTime::now()),
+        restarting("worker_loop", async || {
+            loop {
+                tokio::select! {
+                    accepted = self.inbox.recv() => match accepted {
+                        Some(accepted) => drop(connections.spawn_local(serving.clone().serve(accepted))),
+                        None => break,
+                    },
+                    _ = sweeps.tick() => worker.sweep(BootTime::now()),
+                }
             }
-        }
+        })
+        .await;
         connections.close();
         worker.tunnels.close();
         tokio::select! {

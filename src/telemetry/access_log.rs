@@ -11,6 +11,8 @@ use serde::Serialize;
 use super::target::{Place, Target, escaped};
 use super::writer::Writer;
 use crate::config::{self, LogFormat};
+use crate::panics::restarting_thread;
+use crate::seldom::Seldom;
 
 /// Bytes that may wait for the disk; lines beyond are dropped and counted.
 const BUFFER: usize = 4 << 20;
@@ -87,7 +89,7 @@ impl AccessLog {
     /// # Errors
     /// When the file can't be opened or the thread can't be started.
     pub fn open(config: &config::Log) -> io::Result<Self> {
-        let target = Target::open(match &config.access {
+        let mut target = Target::open(match &config.access {
             config::AccessLog::None => return Ok(Self::silent()),
             config::AccessLog::Stdout => Place::Stdout,
             config::AccessLog::File(file) => Place::File(file.value.clone()),
@@ -101,7 +103,8 @@ impl AccessLog {
             closed: AtomicBool::new(false),
         });
         let shared = queue.clone();
-        let writer = Writer::start("access-log", move || shared.drain_into(target))?;
+        let writer =
+            Writer::start("access-log", move || restarting_thread("access_log", || shared.drain_into(&mut target)))?;
         Ok(Self { queue: Some(queue), writer: Some(writer) })
     }
 
@@ -161,10 +164,12 @@ impl Queue {
         }
     }
 
-    fn drain_into(&self, mut target: Target) {
-        let (mut batch, mut told) = (Vec::new(), 0);
+    fn drain_into(&self, target: &mut Target) {
+        let (mut batch, mut rest, mut told) = (Vec::new(), Vec::new(), 0);
+        let seldom = Seldom::new();
         loop {
             let closed = self.take(&mut batch);
+            batch.splice(..0, rest.drain(..));
             let dropped = self.dropped.load(Relaxed);
             if dropped > told {
                 tracing::warn!(lines = dropped - told, "access lines dropped: what reads them is too slow");
@@ -173,10 +178,13 @@ impl Queue {
             if self.reopen.swap(false, Relaxed) {
                 target.reopen();
             }
-            if let Err(error) = target.write_all(&batch) {
-                let lines = batch.iter().filter(|b| **b == b'\n').count() as u64;
+            if let Err(error) = target.write_out(&mut batch) {
+                rest.extend_from_slice(target.rest_of_line(&batch));
+                let lines = batch[rest.len()..].iter().filter(|b| **b == b'\n').count() as u64;
                 told = self.dropped.fetch_add(lines, Relaxed) + lines;
-                tracing::error!(%error, lines, "access lines could not be written");
+                if seldom.again().is_some() {
+                    tracing::error!(%error, dropped = told, "access lines could not be written");
+                }
             }
             batch.clear();
             if closed {

@@ -11,6 +11,7 @@ pub use super::audit_line::{Entry, Event};
 use super::target::{Place, Target};
 use super::writer::Writer;
 use crate::config::{self, LogFormat};
+use crate::panics::restarting_thread;
 
 /// Bytes that may wait before further logins do.
 const ROOM: usize = 1 << 20;
@@ -58,7 +59,7 @@ impl Audit {
         Self::start(config.format, target)
     }
 
-    fn start(format: LogFormat, target: Target) -> io::Result<Self> {
+    fn start(format: LogFormat, mut target: Target) -> io::Result<Self> {
         let queue = Arc::new(Queue {
             format,
             waiting: Mutex::default(),
@@ -69,7 +70,10 @@ impl Audit {
             closed: AtomicBool::new(false),
         });
         let shared = queue.clone();
-        let writer = Writer::start("audit", move || shared.drain_into(target))?;
+        let writer = Writer::start("audit", move || {
+            let mut batch = Vec::new();
+            restarting_thread("audit", || shared.drain_into(&mut target, &mut batch))
+        })?;
         Ok(Self { queue: Some(queue), writer: Some(writer) })
     }
 
@@ -134,14 +138,11 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    fn drain_into(&self, mut target: Target) {
-        let mut batch = Vec::new();
+    /// Begins with what an earlier run left in `batch`.
+    fn drain_into(&self, target: &mut Target, batch: &mut Vec<u8>) {
+        let mut closed = false;
         loop {
-            let closed = self.take(&mut batch);
-            if self.reopen.swap(false, Relaxed) {
-                target.reopen();
-            }
-            while let Err(error) = self.write_out(&mut target, &mut batch) {
+            while let Err(error) = self.write_out(target, batch) {
                 let failures = self.failures.fetch_add(1, Relaxed) + 1;
                 let bytes = self.unwritten.load(Relaxed);
                 tracing::error!(%error, failures, bytes, "AUDIT LINES CANNOT BE WRITTEN: they wait, and logins will");
@@ -152,6 +153,10 @@ impl Queue {
             }
             if closed {
                 return;
+            }
+            closed = self.take(batch);
+            if self.reopen.swap(false, Relaxed) {
+                target.reopen();
             }
         }
     }

@@ -84,6 +84,10 @@ impl Counter {
 }
 
 impl ByName {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
     /// One more of that name.
     pub fn add(&self, name: &'static str) {
         let mut counts = lock(&self.0);

@@ -10,9 +10,11 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry};
 
 use crate::config::LogFormat;
+use crate::panics;
 
-/// Starts logging for the process; a second call changes nothing.
+/// Starts logging for the process, panics included; a second call changes nothing.
 pub fn start(level: Level, format: LogFormat) {
+    panics::say_where();
     let colours = std::io::stderr().is_terminal();
     let _already_started = subscriber(level, format, (std::io::stderr, colours)).try_init();
 }
@@ -25,7 +27,8 @@ where
 {
     let foreign = LevelFilter::from_level(level.min(Level::INFO));
     let filter = Targets::new().with_default(foreign).with_target("gatewarden", level);
-    let lines = fmt::layer::<Registry>().with_ansi(colours).with_writer(writer);
+    // A message that can't be written is lost: complaining about that on the same standard error would panic.
+    let lines = fmt::layer::<Registry>().with_ansi(colours).with_writer(writer).log_internal_errors(false);
     let lines = match format {
         LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
         LogFormat::Text => lines.with_filter(filter).boxed(),

@@ -16,6 +16,8 @@ pub(super) enum Place {
 pub(super) struct Target {
     path: Option<PathBuf>,
     out: Box<dyn Write + Send>,
+    /// Whether what was written last ended inside a line.
+    torn: bool,
 }
 
 impl Target {
@@ -25,9 +27,9 @@ impl Target {
     /// What the system says of the file.
     pub(super) fn open(place: Place) -> io::Result<Self> {
         Ok(match place {
-            Place::Stdout => Self { path: None, out: Box::new(io::stdout()) },
-            Place::Stderr => Self { path: None, out: Box::new(io::stderr()) },
-            Place::File(path) => Self { out: Box::new(append(&path)?), path: Some(path) },
+            Place::Stdout => Self { path: None, out: Box::new(io::stdout()), torn: false },
+            Place::Stderr => Self { path: None, out: Box::new(io::stderr()), torn: false },
+            Place::File(path) => Self { out: Box::new(append(&path)?), path: Some(path), torn: false },
         })
     }
 
@@ -42,15 +44,6 @@ impl Target {
         }
     }
 
-    /// Writes and flushes all of it.
-    ///
-    /// # Errors
-    /// What the system says; nobody knows then how much was written.
-    pub(super) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.out.write_all(bytes)?;
-        self.out.flush()
-    }
-
     /// Writes from the front of `bytes`, and takes out what was written, also where the rest could not be.
     ///
     /// # Errors
@@ -59,12 +52,18 @@ impl Target {
         while !bytes.is_empty() {
             match self.out.write(bytes) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => drop(bytes.drain(..written)),
+                Ok(written) => self.torn = bytes.drain(..written).next_back() != Some(b'\n'),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
         self.out.flush()
+    }
+
+    /// Of bytes that were left: those that belong to a line whose beginning was written.
+    pub(super) fn rest_of_line<'a>(&self, left: &'a [u8]) -> &'a [u8] {
+        let end = left.iter().position(|byte| *byte == b'\n').map_or(left.len(), |at| at + 1);
+        if self.torn { &left[..end] } else { &[] }
     }
 }
 

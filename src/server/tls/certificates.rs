@@ -1,5 +1,6 @@
 //! Reads a certificate chain and its key, and says what they are: for which names, and until when.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,6 +21,8 @@ pub(super) struct Pair {
     /// DNS names in lower case, wildcards as they are.
     pub(super) names: Vec<String>,
     life: Life,
+    /// What was last warned about.
+    told: Cell<Phase>,
 }
 
 /// How long a certificate is valid.
@@ -42,7 +45,7 @@ impl Pair {
             return None;
         };
         match CertifiedKey::from_der(chain, key, &default_provider()) {
-            Ok(key) => Some(Self { key: Arc::new(key), names, life }),
+            Ok(key) => Some(Self { key: Arc::new(key), names, life, told: Cell::new(Phase::Good) }),
             Err(error) => {
                 let (chain, key) = (certificate.chain.value.display(), certificate.key.value.display());
                 let what = format!("tls.certificates: {chain} and {key} are no pair ({error})");
@@ -59,10 +62,23 @@ impl Pair {
         tracing::info!(%file, names, not_after = %self.life.end(), "certificate loaded");
     }
 
+    /// When it ends.
+    pub(super) fn end(&self) -> SystemTime {
+        self.life.until
+    }
+
+    /// Warns when that was not said yet, as [`Pair::warn`] does.
+    pub(super) fn warn_once(&self, certificate: &Certificate, now: SystemTime) {
+        if self.life.phase(now) != self.told.get() {
+            self.warn(certificate, now);
+        }
+    }
+
     /// Warns when its end is near or past.
     pub(super) fn warn(&self, certificate: &Certificate, now: SystemTime) {
         let (file, not_after) = (certificate.chain.value.display(), self.life.end());
-        match self.life.phase(now) {
+        self.told.set(self.life.phase(now));
+        match self.told.get() {
             Phase::Early => tracing::warn!(%file, "this certificate is not valid yet: clients refuse it"),
             Phase::Good => {}
             Phase::Ending => tracing::warn!(%file, %not_after, "this certificate expires soon: renew it"),
@@ -130,6 +146,29 @@ mod tests {
         assert_eq!(after(life(1), 8), Phase::Good);
         assert_eq!(after(life(1), 11), Phase::Over);
         assert_eq!(life(1).phase(UNIX_EPOCH), Phase::Early);
+    }
+
+    #[test]
+    fn what_a_certificate_comes_to_while_it_is_served_is_told_once_whichever_way_the_clock_jumps() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (rcgen::date_time_ymd(2030, 1, 1), rcgen::date_time_ymd(2030, 12, 1));
+        let file = |name: &str, text: String| {
+            let value = folder.path().join(name);
+            std::fs::write(&value, text).unwrap();
+            crate::config::Located { place: crate::config::Place::whole(&value), value }
+        };
+        let chain = file("chain", params.self_signed(&key).unwrap().pem());
+        let certificate = Certificate { chain, key: file("key", key.serialize_pem()) };
+        let pair = Pair::read(&certificate, &mut Problems::default()).unwrap();
+        let told = |now| {
+            pair.warn_once(&certificate, now);
+            pair.told.get()
+        };
+        let end = pair.end();
+        let moments = [end - DAY * 60, end - DAY, end + DAY, end - DAY * 60, end - DAY * 600];
+        assert_eq!(moments.map(told), [Phase::Good, Phase::Ending, Phase::Over, Phase::Good, Phase::Early]);
     }
 
     #[test]

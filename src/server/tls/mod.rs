@@ -7,7 +7,9 @@ mod resumption;
 mod sources;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use rustls::{ServerConfig, ServerConnection};
@@ -15,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::BootTime;
 use crate::config::{self, Problems};
+use crate::telemetry::exposition::{Exposition, Kind};
 use clients::Trust;
 use resumption::Resumption;
 use sources::{News, Sources};
@@ -31,6 +34,8 @@ pub(crate) struct Tls {
 pub(crate) struct Live {
     pub(crate) config: Arc<ServerConfig>,
     trust: Option<Trust>,
+    /// The files of certificates, and when those end.
+    ends: Vec<(PathBuf, SystemTime)>,
     /// Cancelled when what clients' certificates were verified against is believed no longer, or the server closes.
     pub(crate) trusted: CancellationToken,
 }
@@ -83,7 +88,17 @@ impl Tls {
             }
         }
         sources.resumption.roll();
-        sources.remind(BootTime::now());
+        sources.remind(BootTime::now(), SystemTime::now());
+    }
+
+    /// Adds when the certificates in use end. Waits for no disk.
+    pub(crate) fn describe(&self, text: &mut Exposition) {
+        let help = "When a certificate of the gateway ends, since the Unix epoch; it is shown all the same.";
+        text.family(Kind::Gauge, "gatewarden_certificate_not_after_seconds", help);
+        for (file, end) in &self.current().ends {
+            let since_epoch = end.duration_since(UNIX_EPOCH).unwrap_or_default();
+            text.sample(&[("file", &*file.to_string_lossy())], since_epoch.as_secs());
+        }
     }
 
     fn go_live(&self, sources: &Sources, trusted: CancellationToken) {

@@ -59,12 +59,14 @@ impl Sources {
         self.refresh_pairs().max(self.refresh_trust())
     }
 
-    /// Says once a day which certificates end soon.
-    pub(super) fn remind(&mut self, now: BootTime) {
-        if now.since(self.reminded) >= REMINDER {
+    /// Says once a day which certificates end soon or are over, and at once which have just come to that.
+    pub(super) fn remind(&mut self, now: BootTime, wall: SystemTime) {
+        let daily = now.since(self.reminded) >= REMINDER;
+        if daily {
             self.reminded = now;
-            self.certificates().for_each(|(certificate, pair)| pair.warn(certificate, SystemTime::now()));
         }
+        let say = if daily { Pair::warn } else { Pair::warn_once };
+        self.certificates().for_each(|(certificate, pair)| say(pair, certificate, wall));
     }
 
     /// What the newest good files make; `trusted` ends the connections of clients that it verified.
@@ -81,7 +83,8 @@ impl Sources {
         let mut config = builder.with_cert_resolver(Arc::new(names));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         self.resumption.serve(&mut config);
-        Some(Live { config: Arc::new(config), trust, trusted })
+        let ends = self.certificates().map(|(certificate, pair)| (certificate.chain.value.clone(), pair.end()));
+        Some(Live { config: Arc::new(config), trust, trusted, ends: ends.collect() })
     }
 
     fn certificates(&self) -> impl Iterator<Item = (&config::Certificate, &Pair)> {

@@ -3,6 +3,10 @@
 mod answers;
 mod connecting;
 mod cut;
+mod descriptors;
+mod disks;
+mod files;
+mod panics;
 mod silence;
 
 use std::net::SocketAddr;

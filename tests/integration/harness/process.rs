@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::process::{Output, Stdio};
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
@@ -28,6 +29,17 @@ impl Process {
             .expect("the program");
         let log = BufReader::new(child.stderr.take().expect("its log")).lines();
         Self { child, log }
+    }
+
+    /// Its number.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().expect("it runs") as i32).expect("a number")
+    }
+
+    /// How large it may make a file from now on.
+    pub(crate) fn limit_file_size(&self, bytes: u64) {
+        let maximum = getrlimit(Resource::Fsize).maximum;
+        prlimit(Some(self.pid()), Resource::Fsize, Rlimit { current: Some(bytes), maximum }).expect("a limit");
     }
 
     /// Reads its log until a line holds `text`; needs `log.level = "info"` for most.
