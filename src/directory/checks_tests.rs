@@ -75,7 +75,7 @@ async fn a_full_queue_refuses_at_once() {
 
 #[tokio::test]
 async fn who_waits_past_the_deadline_is_refused_and_never_checked() {
-    let checks = checks(1, 4, Duration::from_millis(30));
+    let checks = checks(1, 4, Duration::from_secs(1));
     let (open, running, check) = gate();
     let (touched, skipped) = mpsc::channel::<()>();
     let waits = async {
