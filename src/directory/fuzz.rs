@@ -117,3 +117,8 @@ pub fn name(bytes: &[u8]) {
     assert_eq!(canonical(&text.to_uppercase()).filter(|_| text.is_ascii()), Some(name).filter(|_| text.is_ascii()));
     let _no_role = Role::written(text).map(|role| assert!(Role::written(role.name()) == Ok(role.clone())));
 }
+
+/// Whether that is what somebody typed.
+pub(crate) fn is_password(password: &Password, text: &str) -> bool {
+    password.as_bytes() == text.as_bytes()
+}
