@@ -55,15 +55,20 @@ impl Visit for Text {
     }
 }
 
-/// From now on the task that says something with that in it panics, so many times.
-fn panic_over(needle: &str, times: usize) {
+/// Hears all messages of the process; to be called before the first gateway starts, which would have others hear them.
+fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| tracing::subscriber::set_global_default(Panicking(AtomicUsize::new(0))).unwrap());
+}
+
+/// From now on the task that says something with that in it panics, so many times.
+fn panic_over(needle: &str, times: usize) {
     PANICKING.lock().unwrap().push((needle.to_owned(), times));
 }
 
 #[tokio::test]
 async fn a_request_that_panics_costs_its_http_1_connection_and_no_other() {
+    listen();
     let gone = Upstream::start().await;
     gone.stop().await;
     let (gateway, pair) = in_front_of(&gone.url(), "").await;
@@ -85,6 +90,7 @@ async fn a_request_that_panics_costs_its_http_1_connection_and_no_other() {
 
 #[tokio::test]
 async fn a_request_that_panics_costs_its_http_2_stream_and_not_its_connection() {
+    listen();
     let gone = Upstream::start().await;
     gone.stop().await;
     let (gateway, pair) = in_front_of(&gone.url(), "").await;
@@ -103,6 +109,7 @@ async fn a_request_that_panics_costs_its_http_2_stream_and_not_its_connection() 
 
 #[tokio::test]
 async fn an_accept_loop_that_panics_begins_again_on_the_same_port() {
+    listen();
     let upstream = Upstream::start().await;
     let gateway = Gateway::with(&upstream, "limits.connections_per_peer = 1").await;
     let pair = gateway.login(&USER).await;
