@@ -99,7 +99,8 @@ impl Worker {
         let rule = rules.routes.select(names, request.uri().path(), request.method())?;
         record.routed(&rule.label);
         match &rule.action {
-            Action::Login => gateway.login(record, request).await,
+            // Boxed, so that the future of every other request needs no room for it.
+            Action::Login => Box::pin(gateway.login(record, request)).await,
             Action::Logout => gateway.logout(record, request.headers()),
             Action::Deny => Err(Refusal::Forbidden),
             Action::Forward(route) => {

@@ -152,13 +152,14 @@ impl Serving {
         let service = service_fn(move |request| {
             let announced = announced.clone();
             let answer = answer(worker.clone(), peer.clone(), request, (exchanges.begin(), announced.announce()));
-            async move {
+            // Boxed, because hyper and the executor hand it on by value, again and again.
+            Box::pin(async move {
                 let mut answer = answer.await?;
                 if let Some(over) = answer.body_mut().take_tunnel() {
                     announced.announce_tunnel(over);
                 }
                 Ok::<_, Infallible>(answer)
-            }
+            })
         });
         let mut builder = http2::Builder::new(streams);
         builder

@@ -105,7 +105,7 @@ impl Exchange<'_> {
         };
         let choice = Choice { now: BootTime::now(), ..choice };
         let second = choice.take(Some(first)).ok_or(BUSY)?;
-        self.run_again(second, request).await
+        Box::pin(self.run_again(second, request)).await
     }
 
     /// The second and last attempt: over a new connection, to another server if there is one.
@@ -137,7 +137,7 @@ impl Exchange<'_> {
     async fn lease(self, server: Occupied, idle: Option<Connection>) -> Result<Lease, Fault> {
         let connection = match idle {
             Some(connection) => connection,
-            None => self.connect(&server.0).await?,
+            None => Box::pin(self.connect(&server.0)).await?,
         };
         let idle_timeout = self.upstream.policy.idle_timeout;
         Ok(Lease { connection, server, idle_timeout, pools: self.pools.clone() })
