@@ -45,6 +45,7 @@ pub mod clock;
 pub mod config;
 pub mod directory;
 pub mod gateway;
+mod hex;
 mod kept;
 mod panics;
 mod pem;

@@ -13,6 +13,7 @@ use super::token::TokenDigest;
 use crate::clock::BootTime;
 use crate::directory::{Principal, Role};
 use crate::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use crate::hex::hex_digits;
 
 /// Last use is kept in these, so that 32 bits hold 13 years since boot.
 const TICK_MILLIS: u64 = 100;
@@ -26,11 +27,16 @@ impl SessionId {
     pub(crate) fn number(self) -> u64 {
         self.0
     }
+
+    /// The id as it is printed: sixteen hexadecimal digits.
+    pub(crate) fn hex(self) -> [u8; 16] {
+        hex_digits(self.0)
+    }
 }
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        f.write_str(std::str::from_utf8(&self.hex()).unwrap_or_default())
     }
 }
 

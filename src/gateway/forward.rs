@@ -120,7 +120,11 @@ impl Going<'_> {
         join_cookies(headers);
         redact_referer(headers);
         let client = &self.record.client;
-        headers.insert(client::X_FORWARDED_FOR, client.forwarded_for(rules.forwarded));
+        let address = match client.proxies.is_empty() {
+            true => self.record.peer.address_value(),
+            false => client.forwarded_for(rules.forwarded),
+        };
+        headers.insert(client::X_FORWARDED_FOR, address);
         headers.insert(client::X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme));
         headers.insert(client::X_REQUEST_ID, self.record.request_id.clone());
         set_host(headers, self);
@@ -184,12 +188,17 @@ pub(crate) fn outbound_uri(uri: &Uri, route: &Forward) -> Result<Uri, Refusal> {
 /// What the client said; a client of HTTP/1.0 may have said nothing. Where the upstream wants its own name, sending sets that of
 /// the server that is chosen then.
 fn set_host(headers: &mut HeaderMap, going: &Going<'_>) {
-    let told = going.authority.as_ref().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    let authority = going.authority.as_ref().map(Authority::as_str);
+    let sent = headers.get(HOST).filter(|host| Some(host.as_bytes()) == authority.map(str::as_bytes)).cloned();
+    let is_sent = sent.is_some();
+    let told = sent.or_else(|| HeaderValue::from_str(authority?).ok());
     if let Some(told) = &told {
         headers.insert(client::X_FORWARDED_HOST, told.clone());
     }
-    let host = told.or(going.route.upstream.server_host());
-    headers.insert(HOST, host.unwrap_or(HeaderValue::from_static("localhost")));
+    if !is_sent {
+        let host = told.or(going.route.upstream.server_host());
+        headers.insert(HOST, host.unwrap_or(HeaderValue::from_static("localhost")));
+    }
 }
 
 /// HTTP/2 may send cookies one by one (RFC 9113, section 8.2.3); an HTTP/1.1 upstream expects one line.

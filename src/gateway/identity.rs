@@ -5,6 +5,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::auth::Session;
 use crate::config;
+use crate::directory::Role;
 
 /// What is not visible ASCII, and the escape sign itself.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
@@ -31,8 +32,11 @@ impl Identity {
         if !session.domain().is_empty() {
             headers.insert(self.domain.clone(), value(session.domain()));
         }
-        headers.insert(self.role.clone(), value(session.role().name()));
-        headers.insert(self.session.clone(), value(&session.id().to_string()));
+        headers.insert(self.role.clone(), role(session.role()));
+        headers.insert(
+            self.session.clone(),
+            HeaderValue::from_bytes(&session.id().hex()).unwrap_or(HeaderValue::from_static("")),
+        );
     }
 
     /// Sets the name that a client's certificate gives it.
@@ -41,8 +45,21 @@ impl Identity {
     }
 }
 
+fn role(role: &Role) -> HeaderValue {
+    match role {
+        Role::Root => HeaderValue::from_static("root"),
+        Role::Admin => HeaderValue::from_static("admin"),
+        Role::User => HeaderValue::from_static("user"),
+        Role::Other(name) => value(name),
+    }
+}
+
 /// Visible ASCII as it is, the rest and `%` as percent-encoded UTF-8.
 fn value(text: &str) -> HeaderValue {
+    // Nearly all names are plain, and this is on every request's way.
+    if text.bytes().all(|b| b.is_ascii_graphic() && b != b'%') {
+        return HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
+    }
     let encoded = utf8_percent_encode(text, ESCAPED).to_string();
     HeaderValue::from_str(&encoded).unwrap_or(HeaderValue::from_static(""))
 }

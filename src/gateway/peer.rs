@@ -1,9 +1,11 @@
 //! The other end of a downstream connection: its address and what TLS said of it.
 
+use std::cell::OnceCell;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
+use http::HeaderValue;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::flaw::Flaw;
@@ -26,6 +28,8 @@ pub struct Peer {
     pub(crate) flaw: Arc<OnceLock<Flaw>>,
     /// Its place among the connections.
     pub seat: Option<Seat>,
+    /// See [`Peer::address_value`].
+    pub(crate) told: OnceCell<HeaderValue>,
 }
 
 /// A connection's place: one of `limits.connections`, one of its worker's, and one of its peer's. Dropped, it is free again.
@@ -58,6 +62,12 @@ impl Drop for Seat {
 }
 
 impl Peer {
+    /// Its address without the port, as upstreams are told it; written once a connection.
+    pub(crate) fn address_value(&self) -> HeaderValue {
+        let written = || HeaderValue::from_str(&self.address.ip().to_canonical().to_string());
+        self.told.get_or_init(|| written().unwrap_or(HeaderValue::from_static("unknown"))).clone()
+    }
+
     #[cfg(test)]
     pub(crate) fn test(address: &str) -> Self {
         Self {
@@ -68,6 +78,7 @@ impl Peer {
             redirects_to: None,
             flaw: Arc::default(),
             seat: None,
+            told: OnceCell::new(),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::client::Client;
 use super::error::Refusal;
 use super::{Body, Peer, Rules, Worker, flaw, query};
 use crate::auth::Session;
-use crate::telemetry::access_log::Line;
+use crate::telemetry::access_line::Line;
 use crate::upstream::{Ending, Passed, Progress, Server};
 
 /// One request, from its head to the last byte of its answer.

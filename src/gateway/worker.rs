@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::Gateway;
 use super::rules::Rules;
 use crate::clock::BootTime;
+use crate::hex::hex_digits;
 use crate::telemetry::meter::Meter;
 use crate::upstream::Pools;
 
@@ -87,7 +88,11 @@ impl Worker {
     pub(crate) fn next_id(&self) -> HeaderValue {
         let count = self.id_counter.get();
         self.id_counter.set(count.wrapping_add(1));
-        let id = format!("{:016x}-{count:x}", self.id_prefix);
-        HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("0"))
+        let counted = hex_digits(count);
+        let first = counted.iter().position(|digit| *digit != b'0').unwrap_or(15);
+        let mut id = [b'-'; 33];
+        id[..16].copy_from_slice(&hex_digits(self.id_prefix));
+        id[17..33 - first].copy_from_slice(&counted[first..]);
+        HeaderValue::from_bytes(&id[..33 - first]).unwrap_or(HeaderValue::from_static("0"))
     }
 }

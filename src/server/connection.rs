@@ -1,5 +1,6 @@
 //! One downstream connection: opened under a deadline, then HTTP/1.1 or HTTP/2 by ALPN, or by the first bytes where there is no TLS.
 
+use std::cell::OnceCell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -87,6 +88,7 @@ impl Serving {
             redirects_to: door.redirects_to,
             flaw,
             seat: Some(seat),
+            told: OnceCell::new(),
         };
         let opened = self.open((stream, &door), &mut peer, &activity).await;
         witness.peer.set(peer.address);

@@ -1,14 +1,13 @@
 //! One line a request, through a bounded buffer that never makes a request wait and counts what it had to drop.
 
-use std::io::{self, Write as _};
-use std::net::IpAddr;
+use std::cell::RefCell;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
-
-use super::target::{Place, Target, escaped};
+use super::access_line::Line;
+use super::target::{Place, Target};
 use super::writer::Writer;
 use crate::config::{self, LogFormat};
 use crate::panics::restarting_thread;
@@ -22,43 +21,9 @@ const GATHER: Duration = Duration::from_millis(20);
 /// How long the last lines may take when the log is closed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// What an access line says.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Line<'a> {
-    /// The client, behind trusted proxies.
-    pub peer: IpAddr,
-    /// Canonical name, if a session or a login names one.
-    pub user: Option<&'a str>,
-    /// The client's name by its certificate; only where it showed one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client: Option<&'a str>,
-    /// As sent.
-    pub method: &'a str,
-    /// As sent, without the query.
-    pub path: &'a str,
-    /// Only where configured; credentials redacted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub query: Option<&'a str>,
-    /// `h1` or `h2`.
-    pub protocol: &'a str,
-    /// The path of the rule that decided.
-    pub route: Option<&'a str>,
-    /// 0 when the client was gone before an answer began.
-    pub status: u16,
-    /// Body bytes from the client.
-    pub received: u64,
-    /// Body bytes to the client.
-    pub sent: u64,
-    /// Microseconds from the head of the request to the last byte of the answer.
-    pub micros: u64,
-    /// Microseconds until the upstream's answer began.
-    pub upstream_micros: u64,
-    /// Host and port of the server that answered or failed.
-    pub server: Option<&'a str>,
-    /// Why the gateway refused, or what went wrong.
-    pub refusal: Option<&'static str>,
-    /// Also in `X-Request-Id`.
-    pub request_id: &'a str,
+thread_local! {
+    /// This thread's last line; kept for its memory.
+    static WRITTEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Where access lines go.
@@ -144,20 +109,23 @@ impl Drop for AccessLog {
 }
 
 impl Queue {
+    /// The line is written before the lock is taken, which all workers share.
     fn push(&self, line: &Line<'_>) {
-        let time = humantime::format_rfc3339_millis(SystemTime::now());
+        WRITTEN.with_borrow_mut(|written| {
+            written.clear();
+            line.append(written, self.format, humantime::format_rfc3339_millis(SystemTime::now()));
+            self.append(written);
+        });
+    }
+
+    fn append(&self, written: &[u8]) {
         let mut waiting = self.lock();
-        let (start, was_empty) = (waiting.len(), waiting.is_empty());
-        let written = match self.format {
-            LogFormat::Json => {
-                write!(waiting, "{{\"time\":\"{time}\",").and_then(|()| append_members(&mut waiting, line))
-            }
-            LogFormat::Text => write_text(&mut waiting, line, &time),
-        };
-        if written.is_err() || waiting.len() > BUFFER {
-            waiting.truncate(start);
+        let was_empty = waiting.is_empty();
+        if waiting.len() + written.len() > BUFFER {
             self.dropped.fetch_add(1, Relaxed);
+            return;
         }
+        waiting.extend_from_slice(written);
         drop(waiting);
         if was_empty {
             self.filled.notify_one();
@@ -210,56 +178,12 @@ impl Queue {
     }
 }
 
-/// The members of `line` after an object's opening brace and first member.
-fn append_members(buffer: &mut Vec<u8>, line: &Line<'_>) -> io::Result<()> {
-    let brace = buffer.len();
-    serde_json::to_writer(&mut *buffer, line)?;
-    buffer.remove(brace);
-    buffer.push(b'\n');
-    Ok(())
-}
-
-fn write_text(buffer: &mut Vec<u8>, line: &Line<'_>, time: &dyn std::fmt::Display) -> io::Result<()> {
-    let Line { peer, method, protocol, status, received, sent, micros, upstream_micros, .. } = line;
-    let or_dash = |text: Option<&str>| text.map_or("-".to_owned(), escaped);
-    let (user, route) = (or_dash(line.user), or_dash(line.route));
-    let (server, refusal) = (or_dash(line.server), or_dash(line.refusal));
-    let (path, request_id) = (escaped(line.path), escaped(line.request_id));
-    let client = line.client.map(|client| format!(" client={}", escaped(client))).unwrap_or_default();
-    let query = line.query.map(|query| format!("?{}", escaped(query))).unwrap_or_default();
-    writeln!(
-        buffer,
-        "{time} {peer} {user} {method} {path}{query} {protocol} {status} in={received} out={sent} us={micros} \
-         up={upstream_micros} route={route} server={server} refusal={refusal} id={request_id}{client}"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use super::*;
-
-    fn line(path: &str) -> Line<'_> {
-        Line {
-            peer: IpAddr::from([127, 0, 0, 1]),
-            user: Some("100@mydomain.com"),
-            client: None,
-            method: "GET",
-            path,
-            query: None,
-            protocol: "h1",
-            route: Some("/"),
-            status: 200,
-            received: 0,
-            sent: 5,
-            micros: 10,
-            upstream_micros: 5,
-            server: None,
-            refusal: None,
-            request_id: "id-1",
-        }
-    }
+    use crate::telemetry::access_line::tests::line;
 
     fn logged(format: LogFormat, write: impl FnOnce(&AccessLog, &Path)) -> String {
         let folder = tempfile::tempdir().unwrap();
@@ -274,34 +198,6 @@ mod tests {
         write(&log, &path);
         drop(log);
         std::fs::read_to_string(&path).unwrap()
-    }
-
-    #[test]
-    fn every_line_is_an_object_whatever_the_path_holds() {
-        let text = logged(LogFormat::Json, |log, _| {
-            log.write(&line("/a\"b\\"));
-            log.write(&line("/c"));
-        });
-        let lines: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-        assert_eq!((lines.len(), &lines[0]["path"], &lines[1]["status"]), (2, &"/a\"b\\".into(), &200.into()));
-        assert!(lines[0]["time"].as_str().unwrap().ends_with('Z'));
-    }
-
-    #[test]
-    fn text_lines_are_for_people() {
-        let text = logged(LogFormat::Text, |log, _| log.write(&line("/c")));
-        assert!(text.contains(" 127.0.0.1 100@mydomain.com GET /c h1 200 in=0 out=5 "), "{text}");
-    }
-
-    #[test]
-    fn a_text_line_is_one_line_whatever_the_path_holds() {
-        let forged = "/a\u{85}b\u{2028}c\u{2029}d\u{1b}[2Je\u{9b}f g\u{202e}h\rj\nk";
-        let text = logged(LogFormat::Text, |log, _| {
-            log.write(&Line { query: Some(forged), request_id: "a b\u{85}", user: Some("x y"), ..line(forged) });
-        });
-        let escaped = r"/a\u{85}b\u{2028}c\u{2029}d\u{1b}[2Je\u{9b}f\u{20}g\u{202e}h\rj\nk";
-        assert!(text.contains(&format!(r" x\u{{20}}y GET {escaped}?{escaped} h1 200 ")), "{text}");
-        assert_eq!(text.chars().filter(|c| c.is_control() || "\u{2028}\u{2029}".contains(*c)).count(), 1, "{text:?}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use tokio_util::task::TaskTracker;
 
-use super::access_log::Line;
+use super::access_line::Line;
 use super::counters::{Counters, RouteCounters};
 
 /// The route of requests that no rule decided about.

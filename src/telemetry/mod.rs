@@ -1,5 +1,6 @@
 //! What the gateway tells of itself: its own messages, one line a request, one for each login and its end, and metrics.
 
+pub mod access_line;
 pub mod access_log;
 pub mod audit;
 mod audit_line;

@@ -22,6 +22,10 @@ const HOP_BY_HOP: [HeaderName; 10] = [
 
 /// Removes what belongs to one connection, and a length beside a transfer coding, which overrides it (RFC 9112, section 6.3); every `Connection` line honoured; of `TE` only `trailers` stays.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // One look at each name is cheaper than asking for each of those that most messages have none of.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
+    }
     let takes_trailers = list(headers, &TE).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
     let named: Vec<HeaderName> =
         list(headers, &CONNECTION).filter_map(|token| HeaderName::from_bytes(token).ok()).collect();
