@@ -19,7 +19,7 @@ use super::upgrade::{self, Handshake};
 use super::{Worker, client, cors, framing, query};
 use crate::auth::Admission;
 use crate::upstream::headers::{announced_trailers, strip_hop_by_hop, strip_hop_by_hop_of_answer};
-use crate::upstream::{AnswerBody, Answered, BodyBounds, Progress, RequestBody, Server, TrailerRule};
+use crate::upstream::{Answered, BodyBounds, Progress, RequestBody, Server, TrailerRule};
 
 /// A request that may go on, and everything that decides how.
 pub(crate) struct Going<'a> {
@@ -55,7 +55,7 @@ impl Worker {
         let sent = going.route.upstream.send(&going.admission, Request::from_parts(head, body), &self.pools).await;
         match sent {
             Ok(answered) => {
-                going.record.served(Some(&answered.lease.server.0), began);
+                going.record.served(Some(answered.server()), began);
                 self.answer_of(answered, handshake, going)
             }
             Err(failed) => {
@@ -99,12 +99,12 @@ impl Worker {
             _ if !framing::is_plain(answered.response.headers()) => Err(Refusal::BrokenAnswer),
             _ => {
                 let trailers = going.trailers(answered.response.headers());
-                let Answered { response, lease } = answered;
-                let (mut head, incoming) = response.into_parts();
+                let server = answered.server().clone();
+                let (mut head, body) = answered.into_parts(trailers);
                 strip_hop_by_hop_of_answer(&mut head.headers);
                 head.version = Version::HTTP_11;
-                going.give_back(&mut head.headers, &lease.server.0);
-                let body = Body::upstream(AnswerBody::new(incoming, lease, trailers), going.admission);
+                going.give_back(&mut head.headers, &server);
+                let body = Body::upstream(body, going.admission);
                 Ok(Response::from_parts(head, body))
             }
         }

@@ -27,19 +27,17 @@ impl Worker {
             return Err(Refusal::BadSwitch);
         }
         let response = switched(&mut answered, &handshake, &going);
-        let upstream = hyper::upgrade::on(&mut answered.response);
+        let upstream = answered.into_far_end();
         let (record, ending, over) = (going.record.clone(), self.ending.clone(), handshake.over.clone());
         let term = Term::new(going.admission, record.clone());
         let (idle_timeout, patience) = (self.gateway.limits.tunnel_idle_timeout, self.gateway.limits.body_idle_timeout);
-        let lease = answered.lease;
         self.tunnels.spawn_local(async move {
             let _witness = Witness::of("tunnel", record.peer.address);
             let _over = over.map(CancellationToken::drop_guard);
-            if let (Ok(downstream), Ok(upstream)) = tokio::join!(handshake.downstream, upstream) {
+            if let Ok(downstream) = handshake.downstream.await {
                 let tunnel = Tunnel { downstream, upstream, idle_timeout, patience };
                 record.tunnelled(&tunnel.run(told(ending, term)).await);
             }
-            drop(lease);
         });
         Ok(response)
     }
@@ -49,7 +47,7 @@ impl Worker {
 fn switched(answered: &mut Answered, handshake: &Handshake, going: &Going<'_>) -> Response<Body> {
     let mut headers = std::mem::take(answered.response.headers_mut());
     strip_hop_by_hop_of_answer(&mut headers);
-    going.give_back(&mut headers, &answered.lease.server.0);
+    going.give_back(&mut headers, answered.server());
     let mut response = Response::new(Body::full(""));
     match &handshake.over {
         None => {

@@ -1,63 +1,138 @@
-//! The body of an upstream's answer on its way to the client: gives the connection back when it was read to the end.
+//! The body of an upstream's answer on its way to the client.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::mpsc;
+use tokio_util::sync::PollSender;
 
 use super::body::TrailerRule;
 use super::headers::strip_trailers;
-use super::pool::Lease;
+use super::wire::Content;
 
-/// The body of an upstream's answer; gives the connection back when it has been read to the end.
+/// How long a server may take to read the rest of a request that it has answered already.
+const LATE: std::time::Duration = std::time::Duration::from_secs(4);
+
+/// The body of an upstream's answer. Read to the end, it gives the connection back.
 #[derive(Debug)]
 pub struct AnswerBody {
-    incoming: Incoming,
-    lease: Option<Lease>,
+    source: Source,
+    /// Bytes still to come, where that was said.
+    left: Option<u64>,
     trailers: TrailerRule,
 }
 
+#[derive(Debug)]
+enum Source {
+    Over,
+    /// Read by whoever reads this.
+    Direct(Box<Content>),
+    /// Read by a task, which sends the rest of the request as well: the client may finish that before it reads.
+    Piped(mpsc::Receiver<io::Result<Frame<Bytes>>>),
+}
+
 impl AnswerBody {
-    pub(crate) fn new(incoming: Incoming, lease: Lease, trailers: TrailerRule) -> Self {
-        let mut body = Self { incoming, lease: Some(lease), trailers };
-        body.finish_if_read();
-        body
+    pub(super) fn new(content: Content, trailers: TrailerRule) -> Self {
+        let left = content.bytes_left();
+        let source = if content.is_sending() {
+            let (sender, receiver) = mpsc::channel(1);
+            tokio::task::spawn_local(pump(content, sender));
+            Source::Piped(receiver)
+        } else if content.is_over() {
+            content.finish();
+            Source::Over
+        } else {
+            Source::Direct(Box::new(content))
+        };
+        Self { source, left, trailers }
     }
 
-    fn finish_if_read(&mut self) {
-        if self.incoming.is_end_stream()
-            && let Some(lease) = self.lease.take()
+    /// Gives the connection back as soon as the last byte is there, for that is when the client may ask again.
+    fn finish_if_over(&mut self) {
+        if matches!(&self.source, Source::Direct(content) if content.is_over())
+            && let Source::Direct(content) = std::mem::replace(&mut self.source, Source::Over)
         {
-            lease.finish();
+            content.finish();
         }
     }
 }
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let mut frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-        match &mut frame {
-            None => drop(self.lease.take().map(Lease::finish)),
-            Some(Err(_)) => drop(self.lease.take()),
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let this = &mut *self;
+        let mut polled = match &mut this.source {
+            Source::Over => return Poll::Ready(None),
+            Source::Direct(content) => ready!(content.poll_frame(cx)),
+            Source::Piped(parts) => ready!(parts.poll_recv(cx)),
+        };
+        match &mut polled {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_mut() {
-                    strip_trailers(trailers, &self.trailers.announced, &self.trailers.reserved);
+                    strip_trailers(trailers, &this.trailers.announced, &this.trailers.reserved);
                 }
-                self.finish_if_read();
+                let sent = frame.data_ref().map_or(0, Bytes::len) as u64;
+                this.left = this.left.map(|left| left.saturating_sub(sent));
+                this.finish_if_over();
+            }
+            Some(Err(_)) => this.source = Source::Over,
+            None => {
+                this.finish_if_over();
+                this.source = Source::Over;
             }
         }
-        Poll::Ready(frame)
+        Poll::Ready(polled)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        matches!(self.source, Source::Over) || self.left == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.left.map(SizeHint::with_exact).unwrap_or_default()
+    }
+}
+
+/// Sends the rest of the request and hands the answer over, until both are whole or nobody takes the answer any more.
+async fn pump(mut content: Content, parts: mpsc::Sender<io::Result<Frame<Bytes>>>) {
+    let untaken = parts.clone();
+    let (mut untaken, mut parts) = (Box::pin(async move { untaken.closed().await }), PollSender::new(parts));
+    let whole = poll_fn(|cx| {
+        if untaken.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(false);
+        }
+        let _sent = content.poll_sending(cx);
+        poll_hand_over(&mut content, &mut parts, cx)
+    });
+    let whole = whole.await;
+    drop((untaken, parts));
+    if whole {
+        let sent = pin!(poll_fn(|cx| content.poll_sending(cx)));
+        let _late = tokio::time::timeout(LATE, sent).await;
+        content.finish();
+    }
+}
+
+/// Ready when the answer was handed over whole, or broke off.
+fn poll_hand_over(
+    content: &mut Content,
+    parts: &mut PollSender<io::Result<Frame<Bytes>>>,
+    cx: &mut Context<'_>,
+) -> Poll<bool> {
+    loop {
+        if ready!(parts.poll_reserve(cx)).is_err() {
+            return Poll::Ready(false);
+        }
+        let Some(part) = ready!(content.poll_frame(cx)) else { return Poll::Ready(true) };
+        let broken = part.is_err();
+        if parts.send_item(part).is_err() || broken {
+            return Poll::Ready(false);
+        }
     }
 }

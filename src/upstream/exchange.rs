@@ -5,16 +5,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::header::HOST;
+use http::response::Parts;
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 
 use super::Upstream;
-use super::body::{BodyFault, RequestBody};
+use super::answer::AnswerBody;
+use super::body::{BodyFault, RequestBody, TrailerRule};
 use super::choice::Choice;
 use super::connect::Connection;
 use super::pool::{Lease, Pools};
 use super::server::{Occupied, Server};
+use super::tunnel::FarEnd;
 use super::wait::{Cut, late, still, wait};
+use super::wire::{Content, Conversation, Silence};
 use crate::auth::{Admission, Rejected};
 use crate::clock::BootTime;
 use crate::config::Balance;
@@ -50,15 +53,15 @@ pub struct Failed {
 /// The head of an answer, its body still to come.
 #[derive(Debug)]
 pub(crate) struct Answered {
-    pub(crate) response: Response<Incoming>,
-    pub(crate) lease: Lease,
+    pub(crate) response: Response<()>,
+    pub(super) content: Content,
 }
 
 /// What became of one attempt.
 enum Attempt {
-    Answered(Box<Answered>),
+    Answered(Answered),
     /// Nothing was sent, the request is whole.
-    NotSent(Box<Request<RequestBody>>),
+    NotSent,
     /// Sent over a connection that had been used before, which closed without a byte.
     ClosedSilently,
     Failed(Fault),
@@ -90,19 +93,19 @@ impl Exchange<'_> {
         let choice = self.choice();
         let (first, occupied) = choice.take(None).ok_or(BUSY)?;
         let idle = self.pools.take(first, choice.now);
-        let spare = idle.as_ref().and_then(|_| spare(&request));
+        let repeatable = request.body().is_empty() && request.method().is_safe();
         let attempt = match self.lease(occupied, idle).await {
-            Ok(lease) => self.attempt(lease, request).await,
+            Ok(lease) => self.attempt(lease, &mut request).await,
             Err(fault @ Fault::SessionOver(_)) => Attempt::Failed(fault),
-            Err(_logged) => Attempt::NotSent(Box::new(request)),
+            Err(_logged) => Attempt::NotSent,
         };
-        request = match attempt {
-            Attempt::Answered(answered) => return Ok(*answered),
-            Attempt::NotSent(request) => *request,
-            Attempt::ClosedSilently if let Some(spare) = spare => spare,
+        match attempt {
+            Attempt::Answered(answered) => return Ok(answered),
+            Attempt::NotSent => {}
+            Attempt::ClosedSilently if repeatable => {}
             Attempt::ClosedSilently => return Err(failed(Fault::BrokenAnswer, first)),
             Attempt::Failed(fault) => return Err(failed(fault, first)),
-        };
+        }
         let choice = Choice { now: BootTime::now(), ..choice };
         let second = choice.take(Some(first)).ok_or(BUSY)?;
         Box::pin(self.run_again(second, request)).await
@@ -112,13 +115,13 @@ impl Exchange<'_> {
     async fn run_again(
         self,
         (server, occupied): (&Arc<Server>, Occupied),
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
     ) -> Result<Answered, Failed> {
         let lease = self.lease(occupied, None).await.map_err(|fault| failed(fault, server))?;
-        match self.attempt(lease, request).await {
-            Attempt::Answered(answered) => Ok(*answered),
+        match self.attempt(lease, &mut request).await {
+            Attempt::Answered(answered) => Ok(answered),
             Attempt::Failed(fault) => Err(failed(fault, server)),
-            Attempt::NotSent(_) | Attempt::ClosedSilently => Err(failed(Fault::BrokenAnswer, server)),
+            Attempt::NotSent | Attempt::ClosedSilently => Err(failed(Fault::BrokenAnswer, server)),
         }
     }
 
@@ -164,44 +167,29 @@ impl Exchange<'_> {
         Err(fault)
     }
 
-    async fn attempt(self, mut lease: Lease, mut request: Request<RequestBody>) -> Attempt {
+    async fn attempt(self, lease: Lease, request: &mut Request<RequestBody>) -> Attempt {
         if self.upstream.renames_host() {
             request.headers_mut().insert(HOST, lease.server.0.host_header.clone());
         }
-        let progress = request.body().progress();
-        lease.connection.begin();
-        let late = still(progress.clone(), self.upstream.policy.response_timeout);
-        let answer = lease.connection.sender.try_send_request(request);
-        match wait(answer, late, self.admission).await {
+        let late = still(request.body().progress(), self.upstream.policy.response_timeout);
+        let server = lease.server.0.clone();
+        let conversation = Conversation::new(lease, request);
+        match wait(conversation.answer(), late, self.admission).await {
             Err(Cut::Late) => Attempt::Failed(Fault::ResponseTimeout),
             Err(Cut::SessionOver(rejected)) => Attempt::Failed(Fault::SessionOver(rejected)),
-            Ok(Ok(response)) => Attempt::Answered(Box::new(Answered { response, lease })),
-            Ok(Err(mut error)) => match (error.take_message(), progress.and_then(|progress| progress.fault.get())) {
-                (Some(request), _) => Attempt::NotSent(Box::new(request)),
-                (None, Some(fault)) => Attempt::Failed(Fault::Body(fault)),
-                (None, None) if lease.connection.reused.get() && !lease.connection.has_answered() => {
-                    Attempt::ClosedSilently
-                }
-                (None, None) => {
-                    let error = error.into_error();
-                    tracing::warn!(upstream = %self.upstream.name, server = %lease.server.0.label, %error, "no whole answer");
-                    Attempt::Failed(Fault::BrokenAnswer)
-                }
-            },
+            Ok(Ok((response, content))) => Attempt::Answered(Answered { response, content }),
+            Ok(Err(Silence::ClosedSilently)) => Attempt::ClosedSilently,
+            Ok(Err(Silence::Body(fault))) => Attempt::Failed(Fault::Body(fault)),
+            Ok(Err(Silence::NotSent(body))) => {
+                *request.body_mut() = body;
+                Attempt::NotSent
+            }
+            Ok(Err(Silence::Broken(error))) => {
+                tracing::warn!(upstream = %self.upstream.name, server = %server.label, %error, "no whole answer");
+                Attempt::Failed(Fault::BrokenAnswer)
+            }
         }
     }
-}
-
-/// A copy for the second attempt, where one may be sent.
-fn spare(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    if !(request.body().is_empty() && request.method().is_safe()) {
-        return None;
-    }
-    let mut spare = Request::new(RequestBody::EMPTY);
-    *spare.method_mut() = request.method().clone();
-    *spare.uri_mut() = request.uri().clone();
-    *spare.headers_mut() = request.headers().clone();
-    Some(spare)
 }
 
 const BUSY: Failed = Failed { fault: Fault::Busy, server: None };
@@ -214,5 +202,22 @@ impl Answered {
     /// Whether the server agrees to speak another protocol from here on.
     pub(crate) fn switches_protocols(&self) -> bool {
         self.response.status() == StatusCode::SWITCHING_PROTOCOLS
+    }
+
+    /// The server that answers.
+    pub(crate) fn server(&self) -> &Arc<Server> {
+        &self.content.server().0
+    }
+
+    /// The head, and the body with the rule for its trailers.
+    pub(crate) fn into_parts(self, trailers: TrailerRule) -> (Parts, AnswerBody) {
+        let (head, ()) = self.response.into_parts();
+        (head, AnswerBody::new(self.content, trailers))
+    }
+
+    /// Behind a 101: the server's end of the tunnel.
+    pub(crate) fn into_far_end(self) -> FarEnd {
+        let (stream, received, server) = self.content.into_stream();
+        FarEnd { stream, received: received.freeze(), server }
     }
 }

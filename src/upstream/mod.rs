@@ -14,6 +14,7 @@ mod server;
 mod tls;
 mod tunnel;
 mod wait;
+mod wire;
 pub(crate) mod websocket;
 
 use std::collections::{BTreeMap, HashMap};

@@ -27,8 +27,13 @@ impl Pools {
     pub(crate) fn take(&self, server: &Server, now: BootTime) -> Option<Connection> {
         let mut pools = self.idle.borrow_mut();
         let idle = pools.get_mut(server.id)?;
-        let at = idle.iter().rposition(|entry| entry.is_alive(now) && entry.connection.is_usable(server))?;
-        Some(idle.remove(at).connection)
+        // Those that can't be used are closed here; nobody would ever use them.
+        while let Some(mut entry) = idle.pop() {
+            if entry.is_alive(now) && entry.connection.is_usable(server) {
+                return Some(entry.connection);
+            }
+        }
+        None
     }
 
     /// Closes what is overdue; called now and then, since taking one looks no further than it must.
@@ -49,19 +54,19 @@ impl Pools {
         }
     }
 
-    fn put(&self, server: &Server, connection: Connection, until: BootTime) {
+    fn put(&self, server: &Server, mut connection: Connection, until: BootTime) {
         let mut pools = self.idle.borrow_mut();
         if pools.len() <= server.id {
             pools.resize_with(server.id + 1, Vec::new);
         }
-        connection.reused.set(true);
+        connection.reused = true;
         pools[server.id].push(Idle { connection, until });
     }
 }
 
 impl Idle {
     fn is_alive(&self, now: BootTime) -> bool {
-        self.until > now && !self.connection.sender.is_closed()
+        self.until > now
     }
 }
 
@@ -75,12 +80,9 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Gives the connection back after its answer was read to the end. If the request body is still being sent, the
-    /// connection is not ready and waits in the pool until it is, or until the idle timeout closes it.
+    /// Gives the connection back after its exchange is over.
     pub(crate) fn finish(self) {
-        if !self.connection.sender.is_closed() {
-            let until = BootTime::now() + self.idle_timeout;
-            self.pools.put(&self.server.0, self.connection, until);
-        }
+        let until = BootTime::now() + self.idle_timeout;
+        self.pools.put(&self.server.0, self.connection, until);
     }
 }

@@ -1,14 +1,17 @@
 //! A tunnel: after a 101 the bytes pass both ways unread, until one side ends it, it idles too long, or it is told to end.
 
 use std::cell::Cell;
-use std::io;
+use std::io::{self, Cursor};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::connect::Stream;
+use super::server::Occupied;
 use super::websocket::{Frames, close_frame};
 
 const BUFFER: usize = 16 * 1024;
@@ -17,10 +20,19 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// How long the socket may take to accept a close frame; a client that reads has room for it at once.
 const PROMPT: Duration = Duration::from_millis(50);
 
+/// The server's end of a tunnel.
+pub(crate) struct FarEnd {
+    pub(super) stream: Stream,
+    /// What came behind the 101.
+    pub(super) received: Bytes,
+    /// The tunnel's place among the server's exchanges.
+    pub(super) server: Occupied,
+}
+
 /// The two ends of a tunnel.
 pub(crate) struct Tunnel {
     pub(crate) downstream: Upgraded,
-    pub(crate) upstream: Upgraded,
+    pub(crate) upstream: FarEnd,
     /// Without a byte in either direction for this long it ends; absent: never.
     pub(crate) idle_timeout: Option<Duration>,
     /// How long the client may leave a part unread before the tunnel ends.
@@ -68,7 +80,9 @@ impl Tunnel {
         let (mut from_client, mut to_client) = tokio::io::split(TokioIo::new(self.downstream));
         let ending = {
             // Ends with this block: the upstream does not wait for the client's farewell.
-            let (mut from_server, mut to_server) = tokio::io::split(TokioIo::new(self.upstream));
+            let FarEnd { stream, received, server: _occupied } = self.upstream;
+            let (from_server, mut to_server) = tokio::io::split(stream);
+            let mut from_server = Cursor::new(received).chain(from_server);
             let upward = upward(&mut from_client, &mut to_server, &traffic);
             let downward = downward(&mut from_server, &mut to_client, (&traffic, self.patience));
             tokio::select! {

@@ -1,0 +1,112 @@
+//! One exchange over one connection: sends the request and reads the head of the answer, both at once, as far as each can go.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::{Method, Request, Response};
+use tokio_util::io::poll_read_buf;
+
+use super::content::Content;
+use super::request::Sending;
+use super::response::{Head, take_head};
+use super::{READ, broken};
+use crate::upstream::body::{BodyFault, RequestBody};
+use crate::upstream::pool::Lease;
+
+/// Interim answers that one request may get.
+const INTERIM: u8 = 32;
+
+/// A request that has been begun, on a connection that nobody else has.
+#[derive(Debug)]
+pub(in crate::upstream) struct Conversation {
+    pub(super) lease: Lease,
+    pub(super) sending: Sending,
+    is_head: bool,
+    heard: bool,
+    interim: u8,
+}
+
+/// Why no answer came.
+#[derive(Debug)]
+pub(in crate::upstream) enum Silence {
+    /// The server took nothing; the body is whole.
+    NotSent(RequestBody),
+    /// The connection had been used before, and closed without a byte.
+    ClosedSilently,
+    /// The client's body did not arrive whole.
+    Body(BodyFault),
+    /// What came was no answer, or not all of it.
+    Broken(io::Error),
+}
+
+impl Conversation {
+    /// Takes the body out of `request` and puts its head into words; nothing is sent yet.
+    pub(in crate::upstream) fn new(mut lease: Lease, request: &mut Request<RequestBody>) -> Self {
+        let buffer = std::mem::take(&mut lease.connection.words);
+        let is_head = *request.method() == Method::HEAD;
+        let sending = Sending::new(request, buffer);
+        Self { lease, sending, is_head, heard: false, interim: 0 }
+    }
+
+    /// The head of the answer, and what reads its body.
+    pub(in crate::upstream) async fn answer(mut self) -> Result<(Response<()>, Content), Silence> {
+        match std::future::poll_fn(|cx| self.poll_head(cx)).await {
+            Ok(Head { response, left, persists }) => Ok((response, Content::new(self, left, persists))),
+            Err(silence) => Err(silence),
+        }
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Silence>> {
+        if let Poll::Ready(sent) = self.sending.poll(&mut self.lease.connection.stream, cx) {
+            sent.map_err(Silence::Body)?;
+            if self.sending.is_refused() {
+                return Poll::Ready(Err(Silence::NotSent(self.sending.take_body())));
+            }
+        }
+        loop {
+            match self.take_head() {
+                Ok(Some(head)) => return Poll::Ready(Ok(head)),
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Err(Silence::Broken(error))),
+            }
+            let read = ready!(self.poll_read(cx, READ));
+            let closed = || io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed before it had answered");
+            match read.and_then(|read| if read == 0 { Err(closed()) } else { Ok(()) }) {
+                Ok(()) => self.heard = true,
+                Err(_) if self.lease.connection.reused && !self.heard => {
+                    return Poll::Ready(Err(Silence::ClosedSilently));
+                }
+                Err(error) => return Poll::Ready(Err(Silence::Broken(error))),
+            }
+        }
+    }
+
+    /// The final head, if it was received; interim ones are consumed, but for the 101 that ends HTTP here.
+    fn take_head(&mut self) -> io::Result<Option<Head>> {
+        loop {
+            let Some(head) = take_head(&mut self.lease.connection.received, self.is_head)? else { return Ok(None) };
+            let status = head.response.status();
+            if !status.is_informational() || status == http::StatusCode::SWITCHING_PROTOCOLS {
+                return Ok(Some(head));
+            }
+            self.interim += 1;
+            if self.interim > INTERIM {
+                return Err(broken("the server gives interim answers without end"));
+            }
+        }
+    }
+
+    /// Receives up to `most` bytes; 0 at the end of the stream.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
+        let connection = &mut self.lease.connection;
+        connection.received.reserve(most);
+        poll_read_buf(Pin::new(&mut connection.stream), cx, &mut connection.received)
+    }
+
+    /// Gives the connection back, whose exchange is over and which may be used again.
+    pub(super) fn finish(mut self) {
+        self.lease.connection.words = self.sending.into_buffer();
+        self.lease.finish();
+    }
+}

@@ -1,0 +1,190 @@
+//! A request on its way out: the head written once, the body framed as it comes (RFC 9112, sections 3, 6 and 7).
+
+use std::io::Write as _;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, Request};
+use hyper::body::{Body as _, Frame};
+use tokio::io::AsyncWrite;
+
+use super::outgoing::Outgoing;
+use crate::upstream::body::{BodyFault, RequestBody};
+
+/// What is left to send of a request.
+#[derive(Debug)]
+pub(super) struct Sending {
+    outgoing: Outgoing,
+    body: RequestBody,
+    left: Left,
+    /// Whether the server takes no more. It may have answered before it closed, so that reading says how the exchange ended.
+    closed: bool,
+    /// Whether the server has taken anything, or something of the body was read.
+    begun: bool,
+}
+
+/// How much of the body is still to be framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Exactly(u64),
+    Chunks,
+    Nothing,
+}
+
+impl Sending {
+    /// Writes the head into `buffer`, which a connection keeps for its memory.
+    pub(super) fn new(request: &mut Request<RequestBody>, buffer: Vec<u8>) -> Self {
+        let body = std::mem::take(request.body_mut());
+        let left = Left::of(request.headers(), &body);
+        let mut outgoing = Outgoing::with(buffer);
+        write_head(outgoing.head(), request, left);
+        Self { outgoing, body, left, closed: false, begun: false }
+    }
+
+    /// Whether there is nothing left to send.
+    pub(super) fn is_over(&self) -> bool {
+        self.closed || (self.left == Left::Nothing && self.outgoing.is_empty())
+    }
+
+    /// Whether the whole request was taken, so that another may follow.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.closed && self.is_over()
+    }
+
+    /// Whether the server takes nothing and has taken nothing; then the body is whole.
+    pub(super) fn is_refused(&self) -> bool {
+        self.closed && !self.begun
+    }
+
+    /// The body, to try again with.
+    pub(super) fn take_body(&mut self) -> RequestBody {
+        std::mem::take(&mut self.body)
+    }
+
+    /// Sends no more; the server is left with less than it was promised.
+    pub(super) fn give_up(&mut self) {
+        self.closed = true;
+    }
+
+    /// The buffer, for the next request.
+    pub(super) fn into_buffer(self) -> Vec<u8> {
+        self.outgoing.head
+    }
+
+    /// Sends what can be sent; ready when all was, or the server takes no more.
+    pub(super) fn poll(
+        &mut self,
+        stream: &mut (impl AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), BodyFault>> {
+        while !self.is_over() {
+            // What is there of the body goes with its head, in one write.
+            if self.left != Left::Nothing && self.outgoing.takes_data() {
+                match Pin::new(&mut self.body).poll_frame(cx) {
+                    Poll::Ready(frame) => self.frame(frame.transpose()?)?,
+                    Poll::Pending if self.outgoing.is_empty() => return Poll::Pending,
+                    Poll::Pending => {}
+                }
+            }
+            match ready!(self.outgoing.poll_write(stream, cx)) {
+                Ok(written) => self.begun |= written > 0,
+                Err(_reading_tells) => self.closed = true,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes the next part of the body over, or its end.
+    fn frame(&mut self, frame: Option<Frame<Bytes>>) -> Result<(), BodyFault> {
+        self.begun = true;
+        let Some(frame) = frame else { return self.end(None) };
+        match frame.into_data() {
+            Ok(data) => self.take(data),
+            Err(frame) => self.end(frame.into_trailers().ok().as_ref()),
+        }
+    }
+
+    fn take(&mut self, data: Bytes) -> Result<(), BodyFault> {
+        match &mut self.left {
+            Left::Exactly(left) => {
+                *left = left.checked_sub(data.len() as u64).ok_or(BodyFault::Broken)?;
+                if *left == 0 {
+                    self.left = Left::Nothing;
+                }
+            }
+            // An empty chunk would be the last.
+            Left::Chunks if data.is_empty() => {}
+            Left::Chunks => {
+                let _whole = write!(self.outgoing.head(), "{:x}\r\n", data.len());
+                self.outgoing.tail = b"\r\n";
+            }
+            Left::Nothing => return Err(BodyFault::Broken),
+        }
+        self.outgoing.data = data;
+        Ok(())
+    }
+
+    fn end(&mut self, trailers: Option<&HeaderMap>) -> Result<(), BodyFault> {
+        match std::mem::replace(&mut self.left, Left::Nothing) {
+            Left::Chunks => {
+                let head = self.outgoing.head();
+                head.extend_from_slice(b"0\r\n");
+                for (name, value) in trailers.into_iter().flatten() {
+                    write_field(head, name, value);
+                }
+                head.extend_from_slice(b"\r\n");
+                Ok(())
+            }
+            Left::Exactly(0) | Left::Nothing => Ok(()),
+            Left::Exactly(_) => Err(BodyFault::Broken),
+        }
+    }
+}
+
+impl Left {
+    /// A body whose length was announced is sent with that length, every other one in chunks.
+    fn of(headers: &HeaderMap, body: &RequestBody) -> Self {
+        if body.is_empty() {
+            return Self::Nothing;
+        }
+        let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        length.map_or(Self::Chunks, Self::Exactly)
+    }
+}
+
+/// The framing fields are those of the body that follows, whatever the headers say.
+fn write_head(out: &mut Vec<u8>, request: &Request<RequestBody>, left: Left) {
+    let (method, headers) = (request.method(), request.headers());
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    for part in [method.as_str(), " ", target, " HTTP/1.1\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    for (name, value) in headers {
+        if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
+            write_field(out, name, value);
+        }
+    }
+    // RFC 9110, section 8.6: no body is said where the method would have one.
+    let has_none = [Method::POST, Method::PUT, Method::PATCH].contains(method) || headers.contains_key(CONTENT_LENGTH);
+    match left {
+        Left::Exactly(length) => {
+            out.extend_from_slice(b"content-length: ");
+            out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        Left::Chunks => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        Left::Nothing if has_none => out.extend_from_slice(b"content-length: 0\r\n"),
+        Left::Nothing => {}
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    out.reserve(name.as_str().len() + value.len() + 4);
+    out.extend_from_slice(name.as_str().as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
