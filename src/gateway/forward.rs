@@ -41,18 +41,9 @@ impl Worker {
     ) -> Result<Response<Body>, Refusal> {
         self.check_expectations(request.headers())?;
         let handshake = upgrade::requested(request)?;
-        let uri = outbound_uri(request.uri(), going.route)?;
-        let (mut head, incoming) = std::mem::take(request).into_parts();
-        head.uri = uri;
-        head.version = Version::HTTP_11;
-        head.extensions.clear();
-        let body = self.request_body(&going, &head.headers, incoming);
-        going.rewrite(&mut head.headers);
-        if handshake.is_some() {
-            upgrade::ask(&mut head.headers);
-        }
+        let mut outbound = self.outbound(&going, request, handshake.is_some())?;
         let began = Instant::now();
-        let sent = going.route.upstream.send(&going.admission, Request::from_parts(head, body), &self.pools).await;
+        let sent = going.route.upstream.send(&going.admission, &mut outbound, &self.pools).await;
         match sent {
             Ok(answered) => {
                 going.record.served(Some(answered.server()), began);
@@ -63,6 +54,26 @@ impl Worker {
                 Err(failed.fault.into())
             }
         }
+    }
+
+    /// The request as the upstream gets it.
+    fn outbound(
+        &self,
+        going: &Going<'_>,
+        request: &mut Request<Option<Incoming>>,
+        switches: bool,
+    ) -> Result<Request<RequestBody>, Refusal> {
+        let uri = outbound_uri(request.uri(), going.route)?;
+        let (mut head, incoming) = std::mem::take(request).into_parts();
+        head.uri = uri;
+        head.version = Version::HTTP_11;
+        head.extensions.clear();
+        let body = self.request_body(going, &head.headers, incoming);
+        going.rewrite(&mut head.headers);
+        if switches {
+            upgrade::ask(&mut head.headers);
+        }
+        Ok(Request::from_parts(head, body))
     }
 
     fn check_expectations(&self, headers: &HeaderMap) -> Result<(), Refusal> {

@@ -125,14 +125,7 @@ impl Serving {
         let given = giving.clone();
         let service = service_fn(move |request| {
             let undecided = may_switch(&request).then(|| exchanges.clone());
-            let answer = answer(worker.clone(), peer.clone(), request, (exchanges.begin(), given.clone()));
-            async move {
-                let answer = answer.await;
-                if let (Some(undecided), Ok(answer)) = (undecided, &answer) {
-                    undecided.decide(answer.status() == StatusCode::SWITCHING_PROTOCOLS);
-                }
-                answer
-            }
+            answer((worker.clone(), peer.clone()), request, (exchanges.begin(), given.clone()), undecided)
         });
         let connection = http1::Builder::new()
             .header_read_timeout(None)
@@ -153,7 +146,8 @@ impl Serving {
         let announced = streams.clone();
         let service = service_fn(move |request| {
             let announced = announced.clone();
-            let answer = answer(worker.clone(), peer.clone(), request, (exchanges.begin(), announced.announce()));
+            let giving = announced.announce();
+            let answer = answer((worker.clone(), peer.clone()), request, (exchanges.begin(), giving), None);
             // Boxed, because hyper and the executor hand it on by value, again and again.
             Box::pin(async move {
                 let mut answer = answer.await?;
@@ -183,12 +177,16 @@ fn may_switch(request: &Request<Incoming>) -> bool {
     request.extensions().get::<OnUpgrade>().is_some() && request.body().is_end_stream()
 }
 
+/// One answer; `undecided` is told whether it switches protocols. One future, for each around it would hold it twice.
 async fn answer(
-    worker: Rc<Worker>,
-    peer: Rc<Peer>,
+    (worker, peer): (Rc<Worker>, Rc<Peer>),
     request: Request<Incoming>,
     (exchange, giving): (Exchange, Rc<Giving>),
+    undecided: Option<Arc<Activity>>,
 ) -> Result<Response<Answer>, Infallible> {
     let response = worker.handle(peer, request).await;
+    if let Some(undecided) = undecided {
+        undecided.decide(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+    }
     Ok(response.map(|body| Answer::new(body, exchange, giving)))
 }

@@ -1,6 +1,8 @@
 //! Sends one admitted request to a server of an upstream, and tries again exactly where that is safe.
 
+use std::future::poll_fn;
 use std::num::NonZeroUsize;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ use super::connect::Connection;
 use super::pool::{Lease, Pools};
 use super::server::{Occupied, Server};
 use super::tunnel::FarEnd;
-use super::wait::{Cut, late, still, wait};
+use super::wait::{Cut, Patience, wait};
 use super::wire::{Content, Conversation, Silence};
 use crate::auth::{Admission, Rejected};
 use crate::clock::BootTime;
@@ -70,13 +72,13 @@ enum Attempt {
 impl Upstream {
     /// Sends `request`, whose admission is proven, and gives up when that ends. What was not sent at all is sent once more,
     /// whatever its method; what a reused connection swallowed without a byte is sent once more if it is safe and has no body.
-    pub(crate) async fn send(
-        &self,
-        admission: &Admission,
-        request: Request<RequestBody>,
-        pools: &Rc<Pools>,
-    ) -> Result<Answered, Failed> {
-        Exchange { upstream: self, admission, pools }.run(request).await
+    pub(crate) fn send<'a>(
+        &'a self,
+        admission: &'a Admission,
+        request: &'a mut Request<RequestBody>,
+        pools: &'a Rc<Pools>,
+    ) -> impl Future<Output = Result<Answered, Failed>> + 'a {
+        Exchange { upstream: self, admission, pools }.run(request)
     }
 }
 
@@ -89,13 +91,13 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    async fn run(self, mut request: Request<RequestBody>) -> Result<Answered, Failed> {
+    async fn run(self, request: &mut Request<RequestBody>) -> Result<Answered, Failed> {
         let choice = self.choice();
         let (first, occupied) = choice.take(None).ok_or(BUSY)?;
         let idle = self.pools.take(first, choice.now);
         let repeatable = request.body().is_empty() && request.method().is_safe();
         let attempt = match self.lease(occupied, idle).await {
-            Ok(lease) => self.attempt(lease, &mut request).await,
+            Ok(lease) => self.attempt(lease, request).await,
             Err(fault @ Fault::SessionOver(_)) => Attempt::Failed(fault),
             Err(_logged) => Attempt::NotSent,
         };
@@ -115,10 +117,10 @@ impl Exchange<'_> {
     async fn run_again(
         self,
         (server, occupied): (&Arc<Server>, Occupied),
-        mut request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
     ) -> Result<Answered, Failed> {
         let lease = self.lease(occupied, None).await.map_err(|fault| failed(fault, server))?;
-        match self.attempt(lease, &mut request).await {
+        match self.attempt(lease, request).await {
             Attempt::Answered(answered) => Ok(answered),
             Attempt::Failed(fault) => Err(failed(fault, server)),
             Attempt::NotSent | Attempt::ClosedSilently => Err(failed(Fault::BrokenAnswer, server)),
@@ -147,8 +149,8 @@ impl Exchange<'_> {
     }
 
     async fn connect(self, server: &Server) -> Result<Connection, Fault> {
-        let late = late(self.upstream.policy.connect_timeout);
-        let fault = match wait(Connection::open(server), late, self.admission).await {
+        let patience = Patience::of(self.upstream.policy.connect_timeout);
+        let fault = match wait(pin!(Connection::open(server)), patience, self.admission).await {
             Ok(Ok(connection)) => {
                 server.accepted();
                 return Ok(connection);
@@ -171,13 +173,16 @@ impl Exchange<'_> {
         if self.upstream.renames_host() {
             request.headers_mut().insert(HOST, lease.server.0.host_header.clone());
         }
-        let late = still(request.body().progress(), self.upstream.policy.response_timeout);
-        let server = lease.server.0.clone();
-        let conversation = Conversation::new(lease, request);
-        match wait(conversation.answer(), late, self.admission).await {
+        let patience = Patience::with(self.upstream.policy.response_timeout, request.body().progress());
+        let mut conversation = Conversation::new(lease, request);
+        let answer = poll_fn(|cx| conversation.poll_head(cx));
+        match wait(answer, patience, self.admission).await {
             Err(Cut::Late) => Attempt::Failed(Fault::ResponseTimeout),
             Err(Cut::SessionOver(rejected)) => Attempt::Failed(Fault::SessionOver(rejected)),
-            Ok(Ok((response, content))) => Attempt::Answered(Answered { response, content }),
+            Ok(Ok(head)) => {
+                let (response, content) = conversation.into_answer(head);
+                Attempt::Answered(Answered { response, content })
+            }
             Ok(Err(Silence::ClosedSilently)) => Attempt::ClosedSilently,
             Ok(Err(Silence::Body(fault))) => Attempt::Failed(Fault::Body(fault)),
             Ok(Err(Silence::NotSent(body))) => {
@@ -185,7 +190,7 @@ impl Exchange<'_> {
                 Attempt::NotSent
             }
             Ok(Err(Silence::Broken(error))) => {
-                tracing::warn!(upstream = %self.upstream.name, server = %server.label, %error, "no whole answer");
+                tracing::warn!(upstream = %self.upstream.name, server = %conversation.server().label, %error, "no whole answer");
                 Attempt::Failed(Fault::BrokenAnswer)
             }
         }

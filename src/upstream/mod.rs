@@ -14,8 +14,8 @@ mod server;
 mod tls;
 mod tunnel;
 mod wait;
-mod wire;
 pub(crate) mod websocket;
+mod wire;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

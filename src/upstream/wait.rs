@@ -1,6 +1,5 @@
 //! Waits for a server: no longer than its deadline, and no longer than the session lives that the request belongs to.
 
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,39 +17,54 @@ pub(super) enum Cut {
     SessionOver(Rejected),
 }
 
-/// Waits for `work` until `late`. Nearly all work is done within [`Admission::UNWATCHED`]: until then one timer runs and nobody
-/// asks for the end of the session; then both are watched.
+/// Waits for `work` as long as `patience` lasts. Nearly all work is done within [`Admission::UNWATCHED`]: until then one timer runs
+/// and nobody asks for the end of the session; then both are watched, in a future that most never make.
 pub(super) async fn wait<T>(
-    work: impl Future<Output = T>,
-    late: impl Future<Output = ()>,
+    mut work: impl Future<Output = T> + Unpin,
+    patience: Patience,
     admission: &Admission,
 ) -> Result<T, Cut> {
-    let mut work = pin!(work);
-    if let Ok(done) = timeout(Admission::UNWATCHED, &mut work).await {
-        return Ok(done);
+    match timeout(Admission::UNWATCHED, &mut work).await {
+        Ok(done) => Ok(done),
+        Err(_) => Box::pin(watched(work, patience, admission)).await,
     }
+}
+
+async fn watched<T>(work: impl Future<Output = T>, patience: Patience, admission: &Admission) -> Result<T, Cut> {
     tokio::select! {
         biased;
         rejected = admission.over() => Err(Cut::SessionOver(rejected)),
         done = work => Ok(done),
-        () = late => Err(Cut::Late),
+        () = patience.over() => Err(Cut::Late),
     }
 }
 
-/// A deadline, counted from the call.
-pub(super) fn late(patience: Duration) -> impl Future<Output = ()> {
-    still(None, patience)
+/// How long to wait, counted from when it was made; a body that moves puts the end off.
+#[derive(Debug)]
+pub(super) struct Patience {
+    since: Instant,
+    lasts: Duration,
+    progress: Option<Rc<Progress>>,
 }
 
-/// A deadline that a body puts off as long as it moves, counted from the call.
-pub(super) fn still(progress: Option<Rc<Progress>>, patience: Duration) -> impl Future<Output = ()> {
-    let mut deadline = Instant::now() + patience;
-    async move {
+impl Patience {
+    /// Counts from now.
+    pub(super) fn of(lasts: Duration) -> Self {
+        Self { since: Instant::now(), lasts, progress: None }
+    }
+
+    /// Counts from now, or from when a body moved last.
+    pub(super) fn with(lasts: Duration, progress: Option<Rc<Progress>>) -> Self {
+        Self { progress, ..Self::of(lasts) }
+    }
+
+    async fn over(self) {
+        let mut due = self.since + self.lasts;
         loop {
-            sleep_until(deadline).await;
-            let moved = progress.as_ref().map(|progress| progress.moved() + patience);
-            match moved.filter(|moved| *moved > deadline) {
-                Some(later) => deadline = later,
+            sleep_until(due).await;
+            let moved = self.progress.as_ref().map(|progress| progress.moved() + self.lasts);
+            match moved.filter(|moved| *moved > due) {
+                Some(later) => due = later,
                 None => return,
             }
         }
@@ -60,6 +74,7 @@ pub(super) fn still(progress: Option<Rc<Progress>>, patience: Duration) -> impl 
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroUsize;
+    use std::pin::pin;
     use std::sync::Arc;
 
     use tokio::time::sleep;
@@ -95,7 +110,7 @@ mod tests {
                 sleep(Duration::from_millis(1)).await;
             }
         };
-        assert_eq!(wait(work, late(Duration::from_secs(1)), &admission).await, Ok(()));
+        assert_eq!(wait(pin!(work), Patience::of(Duration::from_secs(1)), &admission).await, Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
@@ -106,12 +121,12 @@ mod tests {
             sleep(Duration::from_millis(999)).await;
             session.is_watched()
         };
-        let waiting = wait(work(), late(Duration::from_secs(1)), &admission);
+        let waiting = wait(pin!(work()), Patience::of(Duration::from_secs(1)), &admission);
         assert_eq!(tokio::join!(waiting, watching), (Err(Cut::Late), true));
         assert!(!session.is_watched(), "and no longer");
         sessions.revoke_user("a");
         let began = Instant::now();
-        let cut = wait(work(), late(Duration::from_secs(1)), &admission).await;
+        let cut = wait(pin!(work()), Patience::of(Duration::from_secs(1)), &admission).await;
         assert!(matches!(cut, Err(Cut::SessionOver(_))));
         assert_eq!(began.elapsed(), Admission::UNWATCHED, "ended before it was watched, seen as soon as it is");
     }
@@ -126,7 +141,7 @@ mod tests {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = still(Some(progress.clone()), Duration::from_secs(1)) => {}
+            () = Patience::with(Duration::from_secs(1), Some(progress.clone())).over() => {}
             () = moving => {}
         }
         assert_eq!(began.elapsed(), Duration::from_millis(1700));

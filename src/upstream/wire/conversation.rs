@@ -13,6 +13,7 @@ use super::response::{Head, take_head};
 use super::{READ, broken};
 use crate::upstream::body::{BodyFault, RequestBody};
 use crate::upstream::pool::Lease;
+use crate::upstream::server::Server;
 
 /// Interim answers that one request may get.
 const INTERIM: u8 = 32;
@@ -49,15 +50,19 @@ impl Conversation {
         Self { lease, sending, is_head, heard: false, interim: 0 }
     }
 
-    /// The head of the answer, and what reads its body.
-    pub(in crate::upstream) async fn answer(mut self) -> Result<(Response<()>, Content), Silence> {
-        match std::future::poll_fn(|cx| self.poll_head(cx)).await {
-            Ok(Head { response, left, persists }) => Ok((response, Content::new(self, left, persists))),
-            Err(silence) => Err(silence),
-        }
+    /// The server that is asked.
+    pub(in crate::upstream) fn server(&self) -> &Server {
+        &self.lease.server.0
     }
 
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Silence>> {
+    /// The head that came, and what reads the body behind it.
+    pub(in crate::upstream) fn into_answer(self, head: Head) -> (Response<()>, Content) {
+        let Head { response, left, persists } = head;
+        (response, Content::new(self, left, persists))
+    }
+
+    /// Sends and receives until the head of the answer is there. To be polled until it is ready, once.
+    pub(in crate::upstream) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Silence>> {
         if let Poll::Ready(sent) = self.sending.poll(&mut self.lease.connection.stream, cx) {
             sent.map_err(Silence::Body)?;
             if self.sending.is_refused() {

@@ -23,7 +23,7 @@ pub(super) enum Left {
 
 /// A head that came whole.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(in crate::upstream) struct Head {
     pub(super) response: Response<()>,
     pub(super) left: Left,
     /// Whether the server keeps the connection open behind this answer.
@@ -91,9 +91,8 @@ fn left(response: &Response<()>, is_head: bool) -> io::Result<Left> {
         _ => return Err(broken("the answer has a transfer coding other than chunked")),
     };
     let length = length(headers)?;
-    let has_none = is_head
-        || status.is_informational()
-        || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
+    let has_none =
+        is_head || status.is_informational() || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
     Ok(match (coding, length) {
         _ if has_none => Left::Exactly(0),
         (Some(()), _) if response.version() == Version::HTTP_10 => return Err(broken("HTTP/1.0 knows no chunks")),
