@@ -40,8 +40,8 @@ impl Stamp {
         stat(path).ok().map(|stat: Stat| Self {
             file: (stat.st_dev, stat.st_ino),
             size: stat.st_size,
-            modified: (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or_default()),
-            changed: (stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or_default()),
+            modified: (stat.st_mtime, stat.st_mtime_nsec),
+            changed: (stat.st_ctime, stat.st_ctime_nsec),
         })
     }
 }
