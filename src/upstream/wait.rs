@@ -121,7 +121,7 @@ mod tests {
             sleep(Duration::from_millis(999)).await;
             session.is_watched()
         };
-        let waiting = wait(pin!(work()), Patience::of(Duration::from_secs(1)), &admission);
+        let waiting = wait(Box::pin(work()), Patience::of(Duration::from_secs(1)), &admission);
         assert_eq!(tokio::join!(waiting, watching), (Err(Cut::Late), true));
         assert!(!session.is_watched(), "and no longer");
         sessions.revoke_user("a");
