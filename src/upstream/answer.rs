@@ -24,6 +24,8 @@ pub struct AnswerBody {
     /// Bytes still to come, where that was said.
     left: Option<u64>,
     trailers: TrailerRule,
+    /// Why the answer broke off, until that is told.
+    broken: Option<io::Error>,
 }
 
 #[derive(Debug)]
@@ -48,7 +50,7 @@ impl AnswerBody {
         } else {
             Source::Direct(Box::new(content))
         };
-        Self { source, left, trailers }
+        Self { source, left, trailers, broken: None }
     }
 
     /// Gives the connection back as soon as the last byte is there, for that is when the client may ask again.
@@ -67,6 +69,10 @@ impl Body for AnswerBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = &mut *self;
+        if let Some(error) = this.broken.take() {
+            this.source = Source::Over;
+            return Poll::Ready(Some(Err(error)));
+        }
         let mut polled = match &mut this.source {
             Source::Over => return Poll::Ready(None),
             Source::Direct(content) => ready!(content.poll_frame(cx)),
@@ -81,7 +87,12 @@ impl Body for AnswerBody {
                 this.left = this.left.map(|left| left.saturating_sub(sent));
                 this.finish_if_over();
             }
-            Some(Err(_)) => this.source = Source::Over,
+            Some(Err(_)) => {
+                // Told a moment later, so that the client gets what came before; hyper would throw it away.
+                this.broken = polled.and_then(Result::err);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             None => {
                 this.finish_if_over();
                 this.source = Source::Over;

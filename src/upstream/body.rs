@@ -50,6 +50,8 @@ pub struct Progress {
     pub fault: Cell<Option<BodyFault>>,
     /// Whether the upstream wants more than the client has sent.
     owed: Cell<bool>,
+    /// Whether the rest is left for [`Progress::take_back`] although nobody sends it on.
+    kept: Cell<bool>,
     moved: Cell<Instant>,
 }
 
@@ -61,12 +63,24 @@ impl Progress {
 
     pub(super) fn new(incoming: Option<Incoming>) -> Self {
         let (received, fault, moved) = (Cell::new(0), Cell::new(None), Cell::new(Instant::now()));
-        Self { incoming: RefCell::new(incoming), received, fault, owed: Cell::new(false), moved }
+        Self {
+            incoming: RefCell::new(incoming),
+            received,
+            fault,
+            owed: Cell::new(false),
+            kept: Cell::new(false),
+            moved,
+        }
     }
 
     /// The rest of a body that its client has begun to send. Whoever reads it finds it broken off.
     pub(crate) fn take_back(&self) -> Option<Incoming> {
         if self.received.get() > 0 { self.incoming.take() } else { None }
+    }
+
+    /// The gateway will answer: the rest is its to read.
+    pub(super) fn keep(&self) {
+        self.kept.set(true);
     }
 
     pub(super) fn note_moved(&self) {
@@ -131,11 +145,11 @@ impl RequestBody {
 }
 
 impl Drop for Streaming {
-    /// Nobody reads on, unless the body is at fault: then the gateway answers, and takes it back. From here on it is the upstream
-    /// that is waited for.
+    /// Nobody reads on, unless the gateway answers, as it does where the body is at fault. From here on it is the upstream that
+    /// is waited for.
     fn drop(&mut self) {
         self.progress.owed.set(false);
-        if self.progress.fault.get().is_none() {
+        if self.progress.fault.get().is_none() && !self.progress.kept.get() {
             self.progress.incoming.take();
         }
     }

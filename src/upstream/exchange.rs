@@ -173,10 +173,11 @@ impl Exchange<'_> {
         if self.upstream.renames_host() {
             request.headers_mut().insert(HOST, lease.server.0.host_header.clone());
         }
-        let patience = Patience::with(self.upstream.policy.response_timeout, request.body().progress());
+        let progress = request.body().progress();
+        let patience = Patience::with(self.upstream.policy.response_timeout, progress.clone());
         let mut conversation = Conversation::new(lease, request);
         let answer = poll_fn(|cx| conversation.poll_head(cx));
-        match wait(answer, patience, self.admission).await {
+        let attempt = match wait(answer, patience, self.admission).await {
             Err(Cut::Late) => Attempt::Failed(Fault::ResponseTimeout),
             Err(Cut::SessionOver(rejected)) => Attempt::Failed(Fault::SessionOver(rejected)),
             Ok(Ok(head)) => {
@@ -193,7 +194,11 @@ impl Exchange<'_> {
                 tracing::warn!(upstream = %self.upstream.name, server = %conversation.server().label, %error, "no whole answer");
                 Attempt::Failed(Fault::BrokenAnswer)
             }
+        };
+        if let (Attempt::Failed(_), Some(progress)) = (&attempt, progress) {
+            progress.keep();
         }
+        attempt
     }
 }
 

@@ -7,16 +7,13 @@ use std::task::{Context, Poll, ready};
 use http::{Method, Request, Response};
 use tokio_util::io::poll_read_buf;
 
+use super::READ;
 use super::content::Content;
 use super::request::Sending;
 use super::response::{Head, take_head};
-use super::{READ, broken};
 use crate::upstream::body::{BodyFault, RequestBody};
 use crate::upstream::pool::Lease;
 use crate::upstream::server::Server;
-
-/// Interim answers that one request may get.
-const INTERIM: u8 = 32;
 
 /// A request that has been begun, on a connection that nobody else has.
 #[derive(Debug)]
@@ -25,7 +22,6 @@ pub(in crate::upstream) struct Conversation {
     pub(super) sending: Sending,
     is_head: bool,
     heard: bool,
-    interim: u8,
 }
 
 /// Why no answer came.
@@ -47,7 +43,7 @@ impl Conversation {
         let buffer = std::mem::take(&mut lease.connection.words);
         let is_head = *request.method() == Method::HEAD;
         let sending = Sending::new(request, buffer);
-        Self { lease, sending, is_head, heard: false, interim: 0 }
+        Self { lease, sending, is_head, heard: false }
     }
 
     /// The server that is asked.
@@ -94,10 +90,6 @@ impl Conversation {
             let status = head.response.status();
             if !status.is_informational() || status == http::StatusCode::SWITCHING_PROTOCOLS {
                 return Ok(Some(head));
-            }
-            self.interim += 1;
-            if self.interim > INTERIM {
-                return Err(broken("the server gives interim answers without end"));
             }
         }
     }
