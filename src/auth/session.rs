@@ -12,8 +12,8 @@ use super::ring::SecretId;
 use super::token::TokenDigest;
 use crate::clock::BootTime;
 use crate::directory::{Principal, Role};
-use crate::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::hex::hex_digits;
+use crate::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Last use is kept in these, so that 32 bits hold 13 years since boot.
 const TICK_MILLIS: u64 = 100;

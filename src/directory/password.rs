@@ -22,7 +22,8 @@ impl Password {
         (1..=Self::LONGEST).contains(&self.0.len())
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    /// For those who verify it.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }

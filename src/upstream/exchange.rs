@@ -1,6 +1,7 @@
 //! Sends one admitted request to a server of an upstream, and tries again exactly where that is safe.
 
 use std::future::poll_fn;
+use std::io;
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::rc::Rc;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use http::header::HOST;
 use http::response::Parts;
 use http::{Request, Response, StatusCode};
+use rustix::io::Errno;
 
 use super::Upstream;
 use super::answer::AnswerBody;
@@ -60,6 +62,10 @@ pub(crate) struct Answered {
 }
 
 /// What became of one attempt.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are answered, and none is kept: a box would cost each an allocation"
+)]
 enum Attempt {
     Answered(Answered),
     /// Nothing was sent, the request is whole.
@@ -157,6 +163,9 @@ impl Exchange<'_> {
             }
             Ok(Err(error)) => {
                 tracing::warn!(upstream = %self.upstream.name, server = %server.label, %error, "cannot connect");
+                if is_ours(&error) {
+                    return Err(Fault::Unreachable);
+                }
                 Fault::Unreachable
             }
             Err(Cut::Late) => {
@@ -202,6 +211,12 @@ impl Exchange<'_> {
     }
 }
 
+/// Whether the gateway is short of something itself; then the server is as good as it was.
+fn is_ours(error: &io::Error) -> bool {
+    let short = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    short.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
 const BUSY: Failed = Failed { fault: Fault::Busy, server: None };
 
 fn failed(fault: Fault, server: &Arc<Server>) -> Failed {
@@ -229,5 +244,16 @@ impl Answered {
     pub(crate) fn into_far_end(self) -> FarEnd {
         let (stream, received, server) = self.content.into_stream();
         FarEnd { stream, received: received.freeze(), server }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_short_of_descriptors_blames_no_server() {
+        assert!(is_ours(&Errno::MFILE.into()) && is_ours(&Errno::NFILE.into()));
+        assert!(!is_ours(&Errno::CONNREFUSED.into()) && !is_ours(&io::Error::other("no such host")));
     }
 }

@@ -53,5 +53,6 @@ fn peer() -> Peer {
         redirects_to: None,
         flaw: Default::default(),
         seat: None,
+        told: Default::default(),
     }
 }

@@ -24,8 +24,8 @@ async fn floods_of_frames_that_ask_for_nothing_end_although_their_answers_are_re
     ] {
         let (mut reader, mut writer) = Frames::tls(gateway.tls, &gateway.ca).await.split();
         let packet = bytes.repeat(20);
-        let (took, (frames, said)) = tokio::join!(writer.flood(&packet, FLOOD / 20), reader.end());
-        assert!(took < FLOOD / 20 / 4, "{what}: {took} packets were taken");
+        // How many packets are taken says nothing: the kernel takes megabytes that nobody reads.
+        let (_taken, (frames, said)) = tokio::join!(writer.flood(&packet, FLOOD / 20), reader.end());
         assert!(frames < 4_000, "{what}: {frames} answers");
         assert!(said.is_none_or(|code| code == 0 || code == code::ENHANCE_YOUR_CALM), "{what}: {said:?}");
         assert_eq!(gateway.get("/", &pair.lines()).await.status, 200, "{what}");
