@@ -82,3 +82,59 @@ fn take_trailers(received: &mut BytesMut) -> io::Result<Option<HeaderMap>> {
         _ => Err(broken("the trailers are malformed")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Data and trailers of a body that comes in these parts; `None` while it is not over.
+    fn read(parts: &[&[u8]]) -> io::Result<(Vec<u8>, Option<HeaderMap>, bool)> {
+        let (mut chunks, mut received) = (Chunked::default(), BytesMut::new());
+        let (mut data, mut trailers) = (Vec::new(), None);
+        for part in parts {
+            received.extend_from_slice(part);
+            while let Some(frame) = chunks.take(&mut received)? {
+                match frame.into_data() {
+                    Ok(bytes) => data.extend_from_slice(&bytes),
+                    Err(frame) => trailers = frame.into_trailers().ok(),
+                }
+            }
+        }
+        Ok((data, trailers, chunks == Chunked::Over && received.is_empty()))
+    }
+
+    #[test]
+    fn chunks_are_data_however_they_are_cut() {
+        let body = b"3\r\nabc\r\n00A ;x=y\r\n0123456789\r\n0\r\nDigest: d\r\n\r\n";
+        for cut in 0..body.len() {
+            let (data, trailers, over) = read(&[&body[..cut], &body[cut..]]).unwrap();
+            assert_eq!(
+                (&data[..], &trailers.unwrap()["digest"], over),
+                (&b"abc0123456789"[..], &"d".parse().unwrap(), true)
+            );
+        }
+        assert_eq!(read(&[b"0\r\n\r\n"]).unwrap(), (vec![], None, true));
+        assert!(!read(&[b"3\r\nabc\r\n"]).unwrap().2, "the last chunk is missing");
+    }
+
+    #[test]
+    fn what_is_no_chunk_is_an_error() {
+        for body in
+            ["x\r\n", "\r\n", "-1\r\n", "0x1\r\n", "1\n", "11111111111111111\r\n", "1\r\nab\r\n", "0\r\nA B: c\r\n\r\n"]
+        {
+            assert!(read(&[body.as_bytes()]).is_err(), "{body:?}");
+        }
+        assert!(read(&[&[b'1'; SIZE_LINE]]).is_err());
+        assert!(read(&[b"0\r\nX: ", &[b'x'; TRAILERS.0]]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic_nor_come_out_longer(bytes in any::<Vec<u8>>()) {
+            if let Ok((data, _, _)) = read(&[&bytes]) {
+                prop_assert!(data.len() <= bytes.len());
+            }
+        }
+    }
+}

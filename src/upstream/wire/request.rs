@@ -188,3 +188,57 @@ fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
     out.extend_from_slice(value.as_bytes());
     out.extend_from_slice(b"\r\n");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// What a server gets of a request without a body.
+    fn sent(method: &str, target: &'static str, lines: &[(&'static str, &'static str)]) -> String {
+        let mut request = Request::builder().method(method).uri(target);
+        for (name, value) in lines {
+            request = request.header(*name, *value);
+        }
+        let mut sending = Sending::new(&mut request.body(RequestBody::EMPTY).unwrap(), b"left over".to_vec());
+        let mut server = Vec::new();
+        assert!(sending.poll(&mut server, &mut Context::from_waker(Waker::noop())).is_ready());
+        assert!(sending.is_whole() && !sending.is_refused());
+        String::from_utf8(server).unwrap()
+    }
+
+    #[test]
+    fn a_head_says_what_its_body_is_and_nothing_else_does() {
+        assert_eq!(sent("GET", "/a?b=c", &[("x", "y"), ("x", "z")]), "GET /a?b=c HTTP/1.1\r\nx: y\r\nx: z\r\n\r\n");
+        let framed = [("content-length", "7"), ("transfer-encoding", "chunked")];
+        assert_eq!(sent("GET", "/", &framed), "GET / HTTP/1.1\r\ncontent-length: 0\r\n\r\n");
+        assert_eq!(sent("POST", "/", &[]), "POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n");
+        assert_eq!(sent("OPTIONS", "*", &[]), "OPTIONS * HTTP/1.1\r\n\r\n");
+    }
+
+    /// A server that has closed.
+    struct Closed;
+
+    impl AsyncWrite for Closed {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<std::io::Result<usize>> {
+            Poll::Ready(Err(std::io::ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn a_server_that_took_nothing_is_known_as_such() {
+        let mut request = Request::new(RequestBody::EMPTY);
+        let mut sending = Sending::new(&mut request, Vec::new());
+        assert!(sending.poll(&mut Closed, &mut Context::from_waker(Waker::noop())).is_ready());
+        assert!(sending.is_refused() && !sending.is_whole());
+    }
+}

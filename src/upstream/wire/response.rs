@@ -123,3 +123,96 @@ fn persists(response: &Response<()>) -> bool {
     let kept = response.version() == Version::HTTP_11 || says(b"keep-alive");
     kept && !overridden && !says(b"close")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn taken(text: &str) -> io::Result<Option<Head>> {
+        take_head(&mut BytesMut::from(text), false)
+    }
+
+    /// How the body ends, and whether the connection persists.
+    fn told(lines: &str) -> Option<(Option<u64>, bool)> {
+        let head = taken(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n")).ok()??;
+        Some((if let Left::Exactly(length) = head.left { Some(length) } else { None }, head.persists))
+    }
+
+    #[test]
+    fn a_head_is_taken_once_it_is_whole_and_what_follows_is_left() {
+        let text = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: a\r\nX: b\r\n\r\nok";
+        for end in 0..text.len() - 2 {
+            assert!(taken(&text[..end]).unwrap().is_none(), "{end}");
+        }
+        let mut received = BytesMut::from(text);
+        let head = take_head(&mut received, false).unwrap().unwrap();
+        assert_eq!((&received[..], head.response.status()), (&b"ok"[..], StatusCode::OK));
+        assert_eq!(head.response.headers().get_all("x").iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(matches!(head.left, Left::Exactly(2)) && head.persists);
+    }
+
+    #[test]
+    fn what_is_no_head_is_seen_at_once() {
+        for text in [
+            "SSH-2.0-x",
+            "http/1.1 200 OK",
+            "HTTP/2 200",
+            "\r\n",
+            "HTTP/1.1 2x0 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA B: c\r\n\r\n",
+        ] {
+            assert!(taken(text).is_err(), "{text}");
+        }
+        assert!(taken(&format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(BUFFER))).is_err());
+        assert!(taken(&format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(LINES + 1))).is_err());
+    }
+
+    #[test]
+    fn the_end_of_a_body_is_told_in_one_way() {
+        assert_eq!(told("Content-Length: 5\r\n"), Some((Some(5), true)));
+        assert_eq!(told("Content-Length: 5\r\nContent-Length: 5\r\n"), Some((Some(5), true)));
+        assert_eq!(told("Transfer-Encoding: chunked\r\n"), Some((None, true)));
+        assert_eq!(told("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"), Some((None, false)), "overridden");
+        assert_eq!(told(""), Some((None, false)), "until it closes");
+        for lines in [
+            "Content-Length: 5\r\nContent-Length: 6\r\n",
+            "Content-Length: +5\r\n",
+            "Content-Length: 5, 5\r\n",
+            "Content-Length: \r\n",
+            "Content-Length: 18446744073709551616\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        ] {
+            assert_eq!(told(lines), None, "{lines}");
+        }
+    }
+
+    #[test]
+    fn some_answers_have_no_body_whatever_their_head_says() {
+        for status in ["204 No Content", "304 Not Modified", "101 Switching Protocols"] {
+            let head = taken(&format!("HTTP/1.1 {status}\r\nContent-Length: 5\r\n\r\n")).unwrap().unwrap();
+            assert!(matches!(head.left, Left::Exactly(0)), "{status}");
+        }
+        let text = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+        let head = take_head(&mut BytesMut::from(text), true).unwrap().unwrap();
+        assert!(matches!(head.left, Left::Exactly(0)) && head.response.headers()[CONTENT_LENGTH] == "5");
+    }
+
+    #[test]
+    fn a_connection_persists_where_both_sides_know_it() {
+        assert_eq!(told("Content-Length: 0\r\nConnection: x, Close\r\n"), Some((Some(0), false)));
+        let old = |lines: &str| taken(&format!("HTTP/1.0 200 OK\r\n{lines}\r\n"));
+        assert!(!old("Content-Length: 0\r\n").unwrap().unwrap().persists);
+        assert!(old("Content-Length: 0\r\nConnection: keep-alive\r\n").unwrap().unwrap().persists);
+        assert!(old("Transfer-Encoding: chunked\r\n").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in any::<Vec<u8>>(), is_head in any::<bool>()) {
+            let whole = [&b"HTTP/1.1 200 OK\r\n"[..], &bytes, b"\r\n\r\n"].concat();
+            let _judged = take_head(&mut BytesMut::from(&whole[..]), is_head);
+        }
+    }
+}
