@@ -1,6 +1,5 @@
 //! One access line: what it says, and how it is written, as a JSON object or for people. Knows no queue and no file.
 
-use std::fmt::Display;
 use std::io::Write as _;
 use std::net::IpAddr;
 
@@ -46,18 +45,19 @@ pub struct Line<'a> {
 
 impl Line<'_> {
     /// Appends the line and its end to `buffer`.
-    pub(super) fn append(&self, buffer: &mut Vec<u8>, format: LogFormat, time: impl Display) {
+    pub(super) fn append(&self, buffer: &mut Vec<u8>, format: LogFormat, time: &str) {
         match format {
             LogFormat::Json => self.append_object(buffer, time),
             LogFormat::Text => self.append_text(buffer, time),
         }
     }
 
-    fn append_object(&self, buffer: &mut Vec<u8>, time: impl Display) {
-        let peer = self.peer;
-        // A vector takes all that is written to it.
-        let _whole = write!(buffer, "{{\"time\":\"{time}\",\"peer\":\"{peer}\"");
+    fn append_object(&self, buffer: &mut Vec<u8>, time: &str) {
+        buffer.extend_from_slice(b"{\"time\":\"");
+        buffer.extend_from_slice(time.as_bytes());
+        buffer.push(b'"');
         let mut members = Members(buffer);
+        members.address("peer", self.peer);
         members.text_or_null("user", self.user);
         members.text_if_any("client", self.client);
         members.text("method", self.method);
@@ -76,7 +76,7 @@ impl Line<'_> {
         buffer.extend_from_slice(b"}\n");
     }
 
-    fn append_text(&self, buffer: &mut Vec<u8>, time: impl Display) {
+    fn append_text(&self, buffer: &mut Vec<u8>, time: &str) {
         let Line { peer, method, protocol, status, received, sent, micros, upstream_micros, .. } = self;
         let or_dash = |text: Option<&str>| text.map_or("-".to_owned(), escaped);
         let (user, route) = (or_dash(self.user), or_dash(self.route));
@@ -110,6 +110,24 @@ impl Members<'_> {
         }
         self.0.push(b'"');
         self.0.extend_from_slice(text.as_bytes());
+        self.0.push(b'"');
+    }
+
+    fn address(&mut self, name: &str, address: IpAddr) {
+        self.name(name);
+        self.0.push(b'"');
+        match address {
+            IpAddr::V4(address) => {
+                for (at, octet) in address.octets().into_iter().enumerate() {
+                    if at > 0 {
+                        self.0.push(b'.');
+                    }
+                    self.0.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+                }
+            }
+            // A vector takes all that is written to it.
+            IpAddr::V6(address) => drop(write!(self.0, "{address}")),
+        }
         self.0.push(b'"');
     }
 
@@ -179,6 +197,15 @@ pub(super) mod tests {
         let escaped = r"/a\u{85}b\u{2028}c\u{2029}d\u{1b}[2Je\u{9b}f\u{20}g\u{202e}h\rj\nk";
         assert!(text.contains(&format!(r" x\u{{20}}y GET {escaped}?{escaped} h1 200 ")), "{text}");
         assert_eq!(text.chars().filter(|c| c.is_control() || "\u{2028}\u{2029}".contains(*c)).count(), 1, "{text:?}");
+    }
+
+    #[test]
+    fn addresses_are_as_they_are_printed() {
+        for address in ["127.0.0.1", "10.0.200.255", "::1", "2001:db8::ff00:1"] {
+            let line = Line { peer: address.parse().unwrap(), ..line("/") };
+            let json: serde_json::Value = serde_json::from_str(&written(LogFormat::Json, line)).unwrap();
+            assert_eq!(json["peer"], address);
+        }
     }
 
     proptest! {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::access_line::Line;
+use super::stamp::Stamp;
 use super::target::{Place, Target};
 use super::writer::Writer;
 use crate::config::{self, LogFormat};
@@ -22,8 +23,8 @@ const GATHER: Duration = Duration::from_millis(20);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 thread_local! {
-    /// This thread's last line; kept for its memory.
-    static WRITTEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// This thread's last line, kept for its memory, and its time.
+    static WRITTEN: RefCell<(Vec<u8>, Stamp)> = RefCell::default();
 }
 
 /// Where access lines go.
@@ -111,9 +112,9 @@ impl Drop for AccessLog {
 impl Queue {
     /// The line is written before the lock is taken, which all workers share.
     fn push(&self, line: &Line<'_>) {
-        WRITTEN.with_borrow_mut(|written| {
+        WRITTEN.with_borrow_mut(|(written, time)| {
             written.clear();
-            line.append(written, self.format, humantime::format_rfc3339_millis(SystemTime::now()));
+            line.append(written, self.format, time.text(SystemTime::now()));
             self.append(written);
         });
     }

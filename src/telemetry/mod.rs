@@ -9,6 +9,7 @@ pub mod exposition;
 pub mod log;
 pub mod meter;
 pub mod process;
+mod stamp;
 mod target;
 pub(crate) mod writable;
 mod writer;

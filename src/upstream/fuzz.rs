@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::headers::{announced_trailers, list, strip_hop_by_hop, strip_trailers};
 use super::reserved::Reserved;
 use super::websocket::{Frames, close_frame};
+pub use super::wire::fuzz::answer;
 
 /// `name:value` lines, as many as are headers.
 fn headers(bytes: &[u8]) -> HeaderMap {

@@ -10,8 +10,9 @@ use libfuzzer_sys::fuzz_target;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 20] = [
+const TARGETS: [(&str, Target); 21] = [
     ("announced", server::fuzz::announced),
+    ("answer", upstream::fuzz::answer),
     ("authority", gateway::fuzz::authority),
     ("configuration", config::fuzz::configuration),
     ("credentials", gateway::fuzz::credentials),

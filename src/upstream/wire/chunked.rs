@@ -61,11 +61,11 @@ fn take_size(received: &mut BytesMut) -> io::Result<Option<u64>> {
         return if received.len() < SIZE_LINE { Ok(None) } else { Err(broken("the size of a chunk is too long")) };
     };
     let line = received.split_to(end + 1);
-    let line = line.strip_suffix(b"\r\n").ok_or(broken("the size of a chunk ends without CR"))?;
+    let line = line.strip_suffix(b"\r\n").ok_or_else(|| broken("the size of a chunk ends without CR"))?;
     let digits = line.split(|b| *b == b';').next().unwrap_or_default().trim_ascii_end();
     let plain = (1..=16).contains(&digits.len()) && digits.iter().all(u8::is_ascii_hexdigit);
     let size = std::str::from_utf8(digits).ok().filter(|_| plain).and_then(|hex| u64::from_str_radix(hex, 16).ok());
-    size.map(Some).ok_or(broken("the size of a chunk is no number"))
+    size.map(Some).ok_or_else(|| broken("the size of a chunk is no number"))
 }
 
 fn take_trailers(received: &mut BytesMut) -> io::Result<Option<HeaderMap>> {

@@ -3,6 +3,8 @@
 mod chunked;
 mod content;
 mod conversation;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzz;
 mod outgoing;
 mod request;
 mod response;

@@ -60,7 +60,8 @@ fn parse(head: &Bytes, is_head: bool) -> io::Result<Head> {
     let mut parsed = httparse::Response::new(&mut fields);
     let whole = parsed.parse(head).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let code = parsed.code.filter(|_| whole == httparse::Status::Complete(head.len()));
-    let status = code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(broken("the answer has no status"))?;
+    let status =
+        code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or_else(|| broken("the answer has no status"))?;
     let mut response = Response::new(());
     *response.status_mut() = status;
     *response.version_mut() = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
@@ -107,7 +108,8 @@ fn length(headers: &HeaderMap) -> io::Result<Option<u64>> {
     let mut told = None;
     for line in headers.get_all(CONTENT_LENGTH) {
         let digits = line.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
-        let length = digits.and_then(|digits| digits.parse::<u64>().ok()).ok_or(broken("the length is no number"))?;
+        let length =
+            digits.and_then(|digits| digits.parse::<u64>().ok()).ok_or_else(|| broken("the length is no number"))?;
         if told.replace(length).is_some_and(|before| before != length) {
             return Err(broken("the answer has two lengths"));
         }
