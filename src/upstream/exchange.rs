@@ -204,7 +204,7 @@ impl Exchange<'_> {
                 Attempt::Failed(Fault::BrokenAnswer)
             }
         };
-        if let (Attempt::Failed(_), Some(progress)) = (&attempt, progress) {
+        if let (Attempt::Failed(_) | Attempt::ClosedSilently, Some(progress)) = (&attempt, progress) {
             progress.keep();
         }
         attempt
