@@ -6,10 +6,10 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::checks::{Checks, Overloaded};
-use super::cost::Cost;
+use super::decoys::Decoys;
 use super::password::Password;
 use super::users::{User, Users};
-use super::{Principal, canonical, cost};
+use super::{Principal, canonical};
 use crate::config::{self, Problems};
 
 /// Why a login is refused.
@@ -30,8 +30,8 @@ pub struct Directories {
     directories: Vec<Arc<Users>>,
     checks: Arc<Checks>,
     hide_unknown: bool,
-    /// What every check costs, where unknown users are hidden.
-    costs: Arc<[Cost]>,
+    /// What every check verifies beside, where unknown users are hidden.
+    decoys: Decoys,
 }
 
 impl Directories {
@@ -68,8 +68,9 @@ impl Directories {
     }
 
     fn new(directories: Vec<Arc<Users>>, checks: Arc<Checks>, hide_unknown: bool) -> Self {
-        let costs = cost::distinct(directories.iter().flat_map(|users| users.costs()));
-        Self { directories, checks, hide_unknown, costs: if hide_unknown { costs } else { Arc::default() } }
+        let decoys = || Decoys::of(directories.iter().flat_map(|users| users.costs()));
+        let decoys = if hide_unknown { decoys() } else { Decoys::default() };
+        Self { directories, checks, hide_unknown, decoys }
     }
 
     /// The users whose sessions end when `later` is in force instead: those that are gone, and those with another role or
@@ -112,9 +113,9 @@ impl Directories {
     }
 
     async fn check(&self, user: Arc<User>, password: Password) -> Result<Principal, Refused> {
-        let costs = Arc::clone(&self.costs);
+        let decoys = self.decoys.clone();
         let check = move |answer: oneshot::Sender<Option<Principal>>| {
-            let right = user.verify(&password, &costs);
+            let right = user.verify(&password, &decoys);
             let _ = answer.send(right.then(|| user.principal.clone()));
             if right {
                 user.improve(password);
@@ -125,9 +126,9 @@ impl Directories {
     }
 
     async fn check_nobody(&self, password: Password) -> Result<Principal, Refused> {
-        let costs = Arc::clone(&self.costs);
+        let decoys = self.decoys.clone();
         let check = move |answer: oneshot::Sender<()>| {
-            costs.iter().for_each(|cost| cost.pay(&password));
+            let _never_right = decoys.verify(None, &password);
             let _ = answer.send(());
         };
         self.checks.run(check).await.map_err(|Overloaded| Refused::Busy)?;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::cost::Cost;
+use super::decoys::{Argon2id, Cost};
 use super::document::{self, names, push, remove, set_hash};
 use super::hash::StoredHash;
 use super::import::{Format, Import, Newcomer};
@@ -94,8 +94,8 @@ pub fn hash(bytes: &[u8]) {
                 _ => "a1:",
             }));
             let cheap = match hash.cost() {
-                None => true,
-                Some(Cost::Argon2id(memory, passes, _)) => memory * passes < 1024,
+                None | Some(Cost::A1) => true,
+                Some(Cost::Argon2id(Argon2id { memory, passes, .. })) => memory * passes < 1024,
                 Some(Cost::Bcrypt(exponent)) => exponent < 6,
             };
             if cheap {

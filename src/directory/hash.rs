@@ -3,11 +3,11 @@
 use std::str::FromStr;
 
 use argon2::password_hash::phc::PasswordHash as Phc;
-use argon2::{Argon2, Params, PasswordHasher, PasswordVerifier};
+use argon2::{Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
 
-use super::cost::Cost;
+use super::decoys::{Argon2id, Cost};
 use super::password::Password;
 
 /// KiB.
@@ -68,15 +68,17 @@ impl StoredHash {
         !matches!(self, Self::Bcrypt(_)) || password.as_bytes().len() <= BCRYPT_LONGEST
     }
 
-    /// What verifying costs; an a1 hash next to nothing.
+    /// What verifying costs; absent where it can't be done at all.
     pub(super) fn cost(&self) -> Option<Cost> {
         match self {
             Self::Argon2id(phc) => {
                 let params = Params::try_from(&phc.params).ok()?;
-                Some(Cost::Argon2id(params.m_cost(), params.t_cost(), params.p_cost()))
+                let (memory, passes, lanes) = (params.m_cost(), params.t_cost(), params.p_cost());
+                let version = phc.version.unwrap_or(Version::default().into());
+                Some(Cost::Argon2id(Argon2id { version, memory, passes, lanes }))
             }
             Self::Bcrypt(hash) => bcrypt::HashParts::from_str(hash).ok().map(|parts| Cost::Bcrypt(parts.get_cost())),
-            Self::A1(_) => None,
+            Self::A1(_) => Some(Cost::A1),
         }
     }
 
@@ -124,7 +126,7 @@ fn check_argon2id(text: &str) -> Result<Phc, String> {
     if params.m_cost() > MOST_MEMORY || params.t_cost() > MOST_PASSES || params.p_cost() > MOST_LANES {
         return Err(format!("argon2 parameters are at most m={MOST_MEMORY},t={MOST_PASSES},p={MOST_LANES}"));
     }
-    let known = phc.version.is_none_or(|version| argon2::Version::try_from(version).is_ok());
+    let known = phc.version.is_none_or(|version| Version::try_from(version).is_ok());
     let complete = phc.salt.is_some_and(|salt| salt.len() >= 8) && phc.hash.is_some_and(|hash| hash.len() >= 16);
     if known && complete { Ok(phc) } else { Err("not a complete argon2id hash of version 16 or 19".into()) }
 }

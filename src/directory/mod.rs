@@ -2,7 +2,7 @@
 
 mod attributes;
 mod checks;
-mod cost;
+mod decoys;
 mod directories;
 mod document;
 mod edit;

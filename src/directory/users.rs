@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::cost::Cost;
+use super::decoys::{Cost, Decoys};
 use super::hash::StoredHash;
 use super::password::Password;
 use super::record::Record;
@@ -116,16 +116,14 @@ impl User {
         Self { principal, stored_name, text, hash, file }
     }
 
-    /// Whether it is this user's password. Where users are hidden that costs `all`, whoever it is.
-    pub(super) fn verify(&self, password: &Password, all: &[Cost]) -> bool {
-        let hashed = !self.refuses_unchecked(password);
-        let own = self.hash.cost().filter(|_| hashed);
-        all.iter().filter(|cost| Some(**cost) != own).for_each(|cost| cost.pay(password));
-        hashed && self.hash.verify(&self.stored_name, password)
+    /// Whether it is this user's password, which is found out in the same time for everybody where there are `decoys`.
+    pub(super) fn verify(&self, password: &Password, decoys: &Decoys) -> bool {
+        let right = decoys.verify(Some((&self.hash, &self.stored_name)), password);
+        right && !self.refuses_unchecked(password)
     }
 
     /// What a check costs.
-    pub(super) fn cost(&self) -> Option<Cost> {
+    fn cost(&self) -> Option<Cost> {
         self.hash.cost()
     }
 
