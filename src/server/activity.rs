@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::rest::Rest;
 use crate::config::Limits;
 use crate::gateway::Flaw;
 use crate::sync::OnceLock;
@@ -37,6 +38,8 @@ pub(crate) struct Activity {
     waker: OnceLock<Waker>,
     /// Whether the last answer to an upgrade was 101; see [`Activity::decide`].
     switched: AtomicU8,
+    /// Whether it is about to be parked.
+    pub(super) rest: Rest,
     /// See [`crate::gateway::Peer::flaw`].
     pub(crate) flaw: Arc<std::sync::OnceLock<Flaw>>,
 }
@@ -73,6 +76,7 @@ impl Activity {
             floods: AtomicBool::new(false),
             waker: OnceLock::new(),
             switched: AtomicU8::new(UNDECIDED),
+            rest: Rest::default(),
             flaw: Arc::default(),
         })
     }
@@ -176,6 +180,12 @@ impl Activity {
         Some(Claim { proven, since: self.opened + Duration::from_millis(since) })
     }
 
+    /// Since when nothing has been asked of it or is on its way to its client; `None` while something is.
+    pub(super) fn idles_since(&self) -> Option<Instant> {
+        let busy = self.exchanges.load(Relaxed) > 0 || self.head.load(Relaxed) || self.blocked.load(Relaxed) > 0;
+        (!busy).then(|| self.opened + Duration::from_millis(self.since.load(Relaxed)))
+    }
+
     /// Whether a head has ever been whole.
     pub(crate) fn is_proven(&self) -> bool {
         self.proven.load(Relaxed)
@@ -200,6 +210,10 @@ impl Activity {
         self.leaving.store(true, Relaxed);
         // A task that has not begun yet looks before it waits.
         fence(SeqCst);
+        self.wake();
+    }
+
+    pub(super) fn wake(&self) {
         if let Some(waker) = self.waker.get() {
             waker.wake_by_ref();
         }

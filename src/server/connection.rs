@@ -25,7 +25,9 @@ use super::frugal::Frugal;
 use super::giving::Giving;
 use super::listener::Door;
 use super::opening::{Opened, unless_asked_to_leave};
+use super::parking::{self, Lot};
 use super::preface;
+use super::readable::Readable;
 use super::socket::{self, Stream};
 use super::stream::Watched;
 use super::streams::Streams;
@@ -53,6 +55,7 @@ pub(crate) struct Serving {
     pub(crate) worker: Rc<Worker>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) peers: Arc<Peers>,
+    pub(crate) lot: Rc<Lot>,
     /// Cancelled when connections must finish.
     pub(crate) closing: CancellationToken,
 }
@@ -95,7 +98,7 @@ impl Serving {
         match opened? {
             Opened::Plain(stream) => self.plain(stream, peer, activity).await,
             Opened::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                self.http2(*stream, peer, activity).await
+                Box::pin(self.http2(*stream, peer, activity)).await
             }
             Opened::Tls(stream) => self.http1(*stream, peer, activity).await,
         }
@@ -103,7 +106,7 @@ impl Serving {
 
     async fn plain<S>(&self, stream: S, peer: Peer, activity: Arc<Activity>) -> Result<(), Ended>
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Readable + Unpin + Send + 'static,
     {
         let telling = timeout(self.limits.header_timeout, preface::tell(stream));
         let told = tokio::select! {
@@ -111,15 +114,19 @@ impl Serving {
             () = self.closing.cancelled() => return Ok(()),
         };
         let (speaks_http2, stream) = told.map_err(|_| Ended::Overdue(Overdue::Head))??;
-        if speaks_http2 { self.http2(stream, peer, activity).await } else { self.http1(stream, peer, activity).await }
+        if speaks_http2 {
+            Box::pin(self.http2(stream, peer, activity)).await
+        } else {
+            self.http1(stream, peer, activity).await
+        }
     }
 
     async fn http1<S>(&self, stream: S, peer: Peer, activity: Arc<Activity>) -> Result<(), Ended>
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Readable + Unpin + Send + 'static,
     {
         let watched = Watched::new(stream, activity.clone(), true);
-        let io = TokioIo::new(Strict::new(watched, activity.clone(), self.limits.header_bytes));
+        let stream = Strict::new(watched, activity.clone(), self.limits.header_bytes);
         let (worker, peer, exchanges) = (self.worker.clone(), Rc::new(peer), activity.clone());
         let giving = Rc::new(Giving::default());
         let given = giving.clone();
@@ -127,18 +134,18 @@ impl Serving {
             let undecided = may_switch(&request).then(|| exchanges.clone());
             answer((worker.clone(), peer.clone()), request, (exchanges.begin(), given.clone()), undecided)
         });
-        let connection = http1::Builder::new()
+        let mut builder = http1::Builder::new();
+        builder
             .header_read_timeout(None)
             .max_header_size(self.limits.header_bytes)
-            .max_buf_size(self.limits.header_bytes.max(BUFFER))
-            .serve_connection(io, service)
-            .with_upgrades();
-        drive(connection, self.bounds(&activity, Some(&giving))).await
+            .max_buf_size(self.limits.header_bytes.max(BUFFER));
+        let bounds = Bounds { giving: Some(&giving), lot: Some(&self.lot), ..self.bounds(&activity) };
+        parking::serve(stream, service, &builder, bounds).await
     }
 
     async fn http2<S>(&self, stream: S, peer: Peer, activity: Arc<Activity>) -> Result<(), Ended>
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Readable + Unpin + Send + 'static,
     {
         let io = Deferred::new(Frugal::new(Watched::new(stream, activity.clone(), false), activity.clone()));
         let (worker, peer, exchanges) = (self.worker.clone(), Rc::new(peer), activity.clone());
@@ -163,12 +170,12 @@ impl Serving {
             .max_concurrent_streams(self.limits.streams)
             .max_send_buf_size(BUFFER)
             .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX));
-        let connection = io.serve(|io| builder.serve_connection(TokioIo::new(io), service));
-        drive(connection, self.bounds(&activity, None)).await
+        let mut connection = io.serve(|io| builder.serve_connection(TokioIo::new(io), service));
+        drive(&mut connection, self.bounds(&activity)).await.map(drop)
     }
 
-    fn bounds<'a>(&'a self, activity: &'a Activity, giving: Option<&'a Giving>) -> Bounds<'a> {
-        Bounds { activity, limits: &self.limits, giving, closing: &self.closing }
+    fn bounds<'a>(&'a self, activity: &'a Arc<Activity>) -> Bounds<'a> {
+        Bounds { activity, limits: &self.limits, giving: None, lot: None, closing: &self.closing }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::activity::{Activity, Overdue};
 use super::ended::Ended;
 use super::finish::Finish;
 use super::giving::Giving;
+use super::parking::Lot;
 use crate::config::Limits;
 
 /// How long a connection that was told to go may take to say goodbye.
@@ -20,24 +22,34 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// What a connection is held to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds<'a> {
-    pub(crate) activity: &'a Activity,
+    pub(crate) activity: &'a Arc<Activity>,
     pub(crate) limits: &'a Limits,
     /// The answer that is given, if answers are given one by one.
     pub(crate) giving: Option<&'a Giving>,
+    /// Where it parks while it idles, if it can.
+    pub(crate) lot: Option<&'a Lot>,
     /// Cancelled when connections must finish.
     pub(crate) closing: &'a CancellationToken,
 }
 
+/// How a connection came to be driven no longer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Driven {
+    Done,
+    /// It idles: hyper is done with it, but its stream is open.
+    Parked,
+}
+
 /// Polls `connection` until it is done, overdue, floods, has its place needed, or gives an answer whose term is over; asks it to finish
-/// once `closing` is cancelled or it has idled too long.
-pub(crate) async fn drive(connection: impl Finish, bounds: Bounds<'_>) -> Result<(), Ended> {
-    let mut connection = pin!(connection);
+/// once `closing` is cancelled or it has idled too long. One that idles is parked, where it can be.
+pub(crate) async fn drive(connection: &mut (impl Finish + Unpin), bounds: Bounds<'_>) -> Result<Driven, Ended> {
+    let mut connection = Pin::new(connection);
     let mut closed = pin!(bounds.closing.cancelled());
     let mut timer = pin!(sleep_until(Instant::now() + bounds.limits.header_timeout));
     let mut told = Told::Nothing;
     poll_fn(|cx| {
         if let Poll::Ready(done) = connection.as_mut().poll(cx) {
-            return Poll::Ready(done.map_err(Ended::Http));
+            return Poll::Ready(done.map(|()| Driven::Done).map_err(Ended::Http));
         }
         if bounds.poll_term(timer.as_mut(), cx).is_ready() {
             return Poll::Ready(Err(Ended::TermOver));
@@ -50,6 +62,10 @@ pub(crate) async fn drive(connection: impl Finish, bounds: Bounds<'_>) -> Result
         }
         if told == Told::Nothing && closed.as_mut().poll(cx).is_ready() {
             told = Told::ToFinish;
+        } else if told == Told::Nothing
+            && let Poll::Ready(parked) = bounds.poll_park(connection.as_mut(), cx)
+        {
+            return Poll::Ready(parked);
         } else if let Poll::Ready(overdue) = poll_due(timer.as_mut(), cx, || told.deadline(&bounds)) {
             if overdue != Overdue::Idle || matches!(told, Told::ToLeave(_)) {
                 return Poll::Ready(Err(Ended::Overdue(overdue)));
@@ -80,6 +96,19 @@ impl Bounds<'_> {
             giving.watch();
         }
         giving.poll_over(cx)
+    }
+
+    /// Ready when hyper has left a connection that idles.
+    fn poll_park(&self, mut connection: Pin<&mut impl Finish>, cx: &mut Context<'_>) -> Poll<Result<Driven, Ended>> {
+        let Some(lot) = self.lot else { return Poll::Pending };
+        if !self.activity.begins_to_park() {
+            lot.watch(self.activity);
+            return Poll::Pending;
+        }
+        connection.as_mut().finish();
+        let left = connection.poll(cx);
+        self.activity.parked();
+        left.map_ok(|()| Driven::Parked).map_err(Ended::Http)
     }
 }
 

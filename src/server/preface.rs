@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
+use super::readable::Readable;
+
 /// What an HTTP/2 client sends first (RFC 9113, section 3.4). No HTTP/1.1 request begins so.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Room for the whole head of most requests, so that telling costs no read that would not have been.
@@ -36,6 +38,12 @@ pub(crate) async fn tell<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<(boo
         }
     };
     Ok((speaks_http2, Replayed { first: first.freeze(), stream }))
+}
+
+impl<S: Readable> Readable for Replayed<S> {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.first.is_empty() { self.stream.poll_readable(cx) } else { Poll::Ready(()) }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Replayed<S> {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::Activity;
+use super::readable::Readable;
 
 /// A socket, TLS or not.
 #[derive(Debug)]
@@ -32,6 +33,12 @@ impl<S> Watched<S> {
     fn wrote<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         self.activity.wrote(polled.is_ready());
         polled
+    }
+}
+
+impl<S: Readable> Readable for Watched<S> {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.stream.poll_readable(cx)
     }
 }
 

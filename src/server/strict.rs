@@ -13,6 +13,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::activity::Activity;
 use super::messages::Messages;
+use super::readable::Readable;
 use crate::gateway::{Flaw, STAND_IN};
 
 /// How long a client that was refused may take to notice: what it still sends would otherwise take the answer from it.
@@ -125,6 +126,12 @@ impl<S: AsyncRead + Unpin> Strict<S> {
     }
 }
 
+impl<S: Readable> Readable for Strict<S> {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.passed > 0 { Poll::Ready(()) } else { self.stream.poll_readable(cx) }
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
@@ -186,6 +193,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Strict<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.activity.closes() {
+            return Poll::Ready(Ok(()));
+        }
         if self.leaving.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         }

@@ -1,17 +1,20 @@
 //! A worker thread: its own event loop, its own pools, its share of the connections.
 
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
+use tokio::task::spawn_local;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{Accepted, Serving};
+use super::parking::Lot;
 use crate::clock::BootTime;
 use crate::config::Limits;
 use crate::gateway::{Gateway, Peers, Worker};
@@ -54,9 +57,11 @@ impl Post {
         let worker = Worker::new(self.gateway.clone(), self.ending.clone());
         let connections = TaskTracker::new();
         let (limits, peers, closing) = (self.limits.clone(), self.peers.clone(), self.closing.clone());
-        let serving = Serving { worker: worker.clone(), limits, peers, closing };
+        let lot = Rc::<Lot>::default();
+        let serving = Serving { worker: worker.clone(), limits, peers, lot: lot.clone(), closing };
         let mut sweeps = interval(Duration::from_secs(1));
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let attendant = spawn_local(restarting("parking", async move || lot.attend().await));
         restarting("worker_loop", async || {
             loop {
                 tokio::select! {
@@ -75,5 +80,6 @@ impl Post {
             () = async { tokio::join!(connections.wait(), worker.tunnels.wait()); } => {}
             () = self.ending.cancelled() => drop(timeout(FAREWELL, worker.tunnels.wait()).await),
         }
+        attendant.abort();
     }
 }

@@ -27,6 +27,7 @@ mod limits;
 mod logs;
 mod metrics;
 mod mutual_tls;
+mod parked;
 mod places;
 mod processes;
 mod proxies;
