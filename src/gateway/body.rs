@@ -78,7 +78,7 @@ impl Body {
     /// Keeps what nobody read of the request, unless its client still waits to be asked for it (RFC 9110, section 10.1.1), or what
     /// was on its way upstream when the gateway answered in the upstream's stead.
     pub(crate) fn before(mut self, request: Request<Option<Incoming>>) -> Self {
-        let waits = request.headers().contains_key(EXPECT);
+        let waits = request.body().is_some() && request.headers().contains_key(EXPECT);
         let begun = self.record.as_ref().filter(|_| matches!(self.content, Content::Own(_)));
         let left = request.into_body().filter(|_| !waits).or_else(|| begun?.take_back());
         self.unread = left.filter(|body| !body.is_end_stream());

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::error::Refusal;
 use super::flaw::{Flaw, HELD_FRAGMENT};
-use super::forward::outbound_uri;
+use super::forward::outbound_target;
 use super::routes::{Action, Forward, Names, Routes, Rule};
 use super::{authority, client, credentials, query, unambiguous};
 use crate::auth::Access;
@@ -202,7 +202,7 @@ impl Explainer {
         if !role.is_none_or(|role| access(route).takes(role)) {
             return Err(Refusal::Forbidden);
         }
-        let target = outbound_uri(request.uri(), route)?.to_string();
+        let target = outbound_target(request.uri(), route)?.into_owned();
         Ok(Outcome::Forwarded(Box::new(self.forwarded(route, request, &target))))
     }
 

@@ -26,6 +26,7 @@ mod prefix;
 mod query;
 mod readings;
 mod record;
+mod rewrite;
 mod routes;
 mod rules;
 mod secure;

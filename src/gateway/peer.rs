@@ -63,9 +63,9 @@ impl Drop for Seat {
 
 impl Peer {
     /// Its address without the port, as upstreams are told it; written once a connection.
-    pub(crate) fn address_value(&self) -> HeaderValue {
+    pub(crate) fn address_value(&self) -> &HeaderValue {
         let written = || HeaderValue::from_str(&self.address.ip().to_canonical().to_string());
-        self.told.get_or_init(|| written().unwrap_or(HeaderValue::from_static("unknown"))).clone()
+        self.told.get_or_init(|| written().unwrap_or(HeaderValue::from_static("unknown")))
     }
 
     #[cfg(test)]

@@ -11,7 +11,7 @@ use super::forward::Going;
 use super::term::Term;
 use super::upgrade::{self, Handshake};
 use crate::panics::Witness;
-use crate::upstream::headers::strip_hop_by_hop_of_answer;
+use crate::upstream::headers::strip_hop_by_hop;
 use crate::upstream::{Answered, Tunnel};
 
 impl Worker {
@@ -46,7 +46,7 @@ impl Worker {
 /// The upstream's 101 as the client gets it.
 fn switched(answered: &mut Answered, handshake: &Handshake, going: &Going<'_>) -> Response<Body> {
     let mut headers = std::mem::take(answered.response.headers_mut());
-    strip_hop_by_hop_of_answer(&mut headers);
+    strip_hop_by_hop(&mut headers);
     going.give_back(&mut headers, answered.server());
     let mut response = Response::new(Body::full(""));
     match &handshake.over {

@@ -7,16 +7,16 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::HOST;
 use http::response::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use rustix::io::Errno;
 
 use super::Upstream;
 use super::answer::AnswerBody;
-use super::body::{BodyFault, RequestBody, TrailerRule};
+use super::body::{BodyFault, TrailerRule};
 use super::choice::Choice;
 use super::connect::Connection;
+use super::outbound::Outbound;
 use super::pool::{Lease, Pools};
 use super::server::{Occupied, Server};
 use super::tunnel::FarEnd;
@@ -81,7 +81,7 @@ impl Upstream {
     pub(crate) fn send<'a>(
         &'a self,
         admission: &'a Admission,
-        request: &'a mut Request<RequestBody>,
+        request: &'a mut Outbound,
         pools: &'a Rc<Pools>,
     ) -> impl Future<Output = Result<Answered, Failed>> + 'a {
         Exchange { upstream: self, admission, pools }.run(request)
@@ -97,11 +97,11 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    async fn run(self, request: &mut Request<RequestBody>) -> Result<Answered, Failed> {
+    async fn run(self, request: &mut Outbound) -> Result<Answered, Failed> {
         let choice = self.choice();
         let (first, occupied) = choice.take(None).ok_or(BUSY)?;
         let idle = self.pools.take(first, choice.now);
-        let repeatable = request.body().is_empty() && request.method().is_safe();
+        let repeatable = request.body.is_empty() && request.method.is_safe();
         let attempt = match self.lease(occupied, idle).await {
             Ok(lease) => self.attempt(lease, request).await,
             Err(fault @ Fault::SessionOver(_)) => Attempt::Failed(fault),
@@ -123,7 +123,7 @@ impl Exchange<'_> {
     async fn run_again(
         self,
         (server, occupied): (&Arc<Server>, Occupied),
-        request: &mut Request<RequestBody>,
+        request: &mut Outbound,
     ) -> Result<Answered, Failed> {
         let lease = self.lease(occupied, None).await.map_err(|fault| failed(fault, server))?;
         match self.attempt(lease, request).await {
@@ -178,11 +178,8 @@ impl Exchange<'_> {
         Err(fault)
     }
 
-    async fn attempt(self, lease: Lease, request: &mut Request<RequestBody>) -> Attempt {
-        if self.upstream.renames_host() {
-            request.headers_mut().insert(HOST, lease.server.0.host_header.clone());
-        }
-        let progress = request.body().progress();
+    async fn attempt(self, lease: Lease, request: &mut Outbound) -> Attempt {
+        let progress = request.body.progress();
         let patience = Patience::with(self.upstream.policy.response_timeout, progress.clone());
         let mut conversation = Conversation::new(lease, request);
         let answer = poll_fn(|cx| conversation.poll_head(cx));
@@ -196,7 +193,7 @@ impl Exchange<'_> {
             Ok(Err(Silence::ClosedSilently)) => Attempt::ClosedSilently,
             Ok(Err(Silence::Body(fault))) => Attempt::Failed(Fault::Body(fault)),
             Ok(Err(Silence::NotSent(body))) => {
-                *request.body_mut() = body;
+                request.body = body;
                 Attempt::NotSent
             }
             Ok(Err(Silence::Broken(error))) => {

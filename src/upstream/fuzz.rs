@@ -1,16 +1,17 @@
-//! What must hold whatever bytes come: of headers that are stripped and of frames that are followed. Called by tests/fuzz, and by
+//! What must hold whatever bytes come: of trailers that are stripped and of frames that are followed. Called by tests/fuzz, and by
 //! nobody else.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::headers::{announced_trailers, list, strip_hop_by_hop, strip_trailers};
+use super::headers::{announced_trailers, strip_trailers};
+use super::outbound::Outbound;
 use super::reserved::Reserved;
 use super::websocket::{Frames, close_frame};
 pub use super::wire::fuzz::answer;
 
 /// `name:value` lines, as many as are headers.
-fn headers(bytes: &[u8]) -> HeaderMap {
+pub(crate) fn headers(bytes: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for line in bytes.split(|b| *b == b'\n') {
         let Some(colon) = line.iter().position(|b| *b == b':') else { continue };
@@ -23,38 +24,31 @@ fn headers(bytes: &[u8]) -> HeaderMap {
 }
 
 /// Reserved, by comparison with the name that every separator spells.
-fn is_key(name: &HeaderName) -> bool {
+pub(crate) fn is_key(name: &HeaderName) -> bool {
     matches!(
         name.as_str().replace(['_', '.'], "-").as_str(),
         "x-key" | "x-access-token" | "x-webitel-user" | "forwarded"
     )
 }
 
-/// What is for one connection and what is reserved goes, whatever names it; all else stays as it was; twice is as good as once.
-pub fn hop_by_hop(bytes: &[u8]) {
-    let (sent, reserved) = (headers(bytes), Reserved::new([]));
-    let named: Vec<HeaderName> =
-        list(&sent, &CONNECTION).filter_map(|name| HeaderName::from_bytes(name).ok()).collect();
-    let mut left = sent.clone();
-    strip_hop_by_hop(&mut left);
-    reserved.strip(&mut left);
-    let mut again = left.clone();
-    strip_hop_by_hop(&mut again);
-    reserved.strip(&mut again);
-    assert_eq!(again, left);
-    assert!(!left.keys().any(is_key));
-    assert!(left.get_all(TE).iter().all(|coding| coding == "trailers") && left.get_all(TE).iter().count() < 2);
-    assert!(left.get_all(CONNECTION).iter().all(|named| named == "te"));
-    assert!([TRANSFER_ENCODING, UPGRADE].iter().all(|name| !left.contains_key(name)));
-    assert!(named.iter().all(|name| *name == TE || *name == CONNECTION || !left.contains_key(name)));
-    assert!(!left.contains_key(CONTENT_LENGTH) || !sent.contains_key(TRANSFER_ENCODING));
-    for name in left.keys().filter(|name| **name != TE && **name != CONNECTION) {
-        assert!(left.get_all(name).iter().eq(sent.get_all(name)), "{name}");
+/// What the head of a request says behind its request line.
+pub(crate) fn fields(request: &Outbound) -> HeaderMap {
+    let ends = memchr::memmem::find_iter(&request.words, b"\r\n");
+    let (mut fields, mut start) = (HeaderMap::new(), None);
+    for end in ends {
+        if let Some(start) = start {
+            let line = &request.words[start..end];
+            let colon = memchr::memmem::find(line, b": ").expect("a field");
+            let name = HeaderName::from_bytes(&line[..colon]).expect("a name");
+            fields.append(name, HeaderValue::from_bytes(&line[colon + 2..]).expect("a value"));
+        }
+        start = Some(end + 2);
     }
-    trailers(&sent, &reserved);
+    fields
 }
 
-fn trailers(sent: &HeaderMap, reserved: &Reserved) {
+/// Of a trailer section only what was announced and frames, routes or claims nothing passes.
+pub(crate) fn trailers(sent: &HeaderMap, reserved: &Reserved) {
     let (announced, mut trailers) = (announced_trailers(sent), sent.clone());
     strip_trailers(&mut trailers, &announced, reserved);
     assert!(trailers.keys().all(|name| announced.contains(name) && !is_key(name)));

@@ -1,64 +1,86 @@
 //! Headers of one connection, lists and trailers. Pure functions over header maps.
 
 use http::HeaderValue;
-use http::header::{CONNECTION, EXPECT, HeaderMap, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{HeaderMap, HeaderName};
 
 use super::reserved::Reserved;
 
-/// Headers of one connection (RFC 9110, section 7.6.1), `HTTP2-Settings` (RFC 7540, section 3.2.1) and `Expect`, which the
-/// gateway answers itself.
-const HOP_BY_HOP: [HeaderName; 10] = [
-    CONNECTION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    EXPECT,
-    http::header::PROXY_AUTHENTICATE,
-    http::header::PROXY_AUTHORIZATION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("http2-settings"),
-];
+/// What of a message belongs to the connection that it came over.
+#[derive(Debug, Default)]
+pub struct HopByHop {
+    /// What its `Connection` lines name.
+    named: Vec<HeaderName>,
+    /// Whether it has any such header.
+    any: bool,
+    /// Whether it has a transfer coding.
+    pub coded: bool,
+    /// Whether its sender takes trailers.
+    pub takes_trailers: bool,
+}
 
-/// Removes what belongs to one connection, and a length beside a transfer coding, which overrides it (RFC 9112, section 6.3); every `Connection` line honoured; of `TE` only `trailers` stays.
-pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    // One look at each name is cheaper than asking for each of those that most messages have none of.
-    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
-        return;
+impl HopByHop {
+    /// One look at each name is cheaper than asking for each of those that most messages have none of.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let mut hops = Self::default();
+        for (name, value) in headers.iter().filter(|(name, _)| is_hop_by_hop(name.as_str())) {
+            hops.any = true;
+            match name.as_str() {
+                "connection" => hops.named.extend(members(value).filter_map(|name| HeaderName::from_bytes(name).ok())),
+                "te" => hops.takes_trailers |= members(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers")),
+                "transfer-encoding" => hops.coded = true,
+                _ => {}
+            }
+        }
+        hops
     }
-    let takes_trailers = list(headers, &TE).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
-    let named: Vec<HeaderName> =
-        list(headers, &CONNECTION).filter_map(|token| HeaderName::from_bytes(token).ok()).collect();
-    if headers.contains_key(TRANSFER_ENCODING) {
-        headers.remove(http::header::CONTENT_LENGTH);
-    }
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
-    }
-    if takes_trailers {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+
+    /// Whether that header is one of them.
+    pub fn own(&self, name: &HeaderName) -> bool {
+        self.any && (is_hop_by_hop(name.as_str()) || self.named.contains(name))
     }
 }
 
-/// Removes from an answer what belongs to the connection it came over.
-pub fn strip_hop_by_hop_of_answer(headers: &mut HeaderMap) {
-    strip_hop_by_hop(headers);
-    headers.remove(CONNECTION);
-    headers.remove(TE);
+/// Headers of one connection (RFC 9110, section 7.6.1), `HTTP2-Settings` (RFC 7540, section 3.2.1) and `Expect`, which the
+/// gateway answers itself.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "expect"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "http2-settings"
+    )
+}
+
+/// Removes from an answer what belongs to the connection it came over, and a length beside a transfer coding, which overrides it
+/// (RFC 9112, section 6.3).
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let hops = HopByHop::of(headers);
+    if hops.coded {
+        headers.remove(http::header::CONTENT_LENGTH);
+    }
+    if hops.any {
+        remove_where(headers, |name| hops.own(name));
+    }
 }
 
 /// Leaves in a trailer section only what was announced in `Trailer` and may stand there: no framing, routing or reserved
 /// name (RFC 9110, section 6.5.1).
 pub fn strip_trailers(trailers: &mut HeaderMap, announced: &[HeaderName], reserved: &Reserved) {
     remove_where(trailers, |name| {
-        let framing = HOP_BY_HOP.iter().any(|hop| hop == name)
+        let framing = is_hop_by_hop(name.as_str())
             || matches!(
-                name,
+                name.as_str(),
                 "content-length" | "host" | "trailer" | "content-encoding" | "content-type" | "content-range"
             );
-        let secret = matches!(name, "authorization" | "cookie" | "set-cookie");
-        framing || secret || reserved.holds(name) || !announced.iter().any(|known| known == name)
+        let secret = matches!(name.as_str(), "authorization" | "cookie" | "set-cookie");
+        framing || secret || reserved.holds(name.as_str()) || !announced.contains(name)
     });
 }
 
@@ -69,12 +91,15 @@ pub fn announced_trailers(headers: &HeaderMap) -> Vec<HeaderName> {
 
 /// The members of a comma-separated header, all its lines, trimmed.
 pub fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-    let lines = headers.get_all(name).iter();
-    lines.flat_map(|line| line.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
+    headers.get_all(name).iter().flat_map(members)
 }
 
-pub(super) fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
-    while let Some(name) = headers.keys().find(|name| unwanted(name.as_str())).cloned() {
+fn members(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    line.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
+}
+
+fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    while let Some(name) = headers.keys().find(|name| unwanted(name)).cloned() {
         headers.remove(name);
     }
 }
@@ -105,17 +130,16 @@ mod tests {
             ("http2-settings", "x"),
             ("transfer-encoding", "chunked"),
         ]);
+        assert!(HopByHop::of(&headers).takes_trailers && HopByHop::of(&headers).coded);
         strip_hop_by_hop(&mut headers);
-        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
-        left.sort_unstable();
-        assert_eq!(left, ["connection", "d", "te"]);
-        assert_eq!(headers["te"], "trailers");
+        let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["d"]);
     }
 
     #[test]
     fn a_length_beside_a_transfer_coding_is_dropped() {
         let mut headers = map(&[("content-length", "3"), ("transfer-encoding", "chunked")]);
-        strip_hop_by_hop_of_answer(&mut headers);
+        strip_hop_by_hop(&mut headers);
         assert!(headers.is_empty());
     }
 

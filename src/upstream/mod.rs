@@ -8,6 +8,7 @@ mod exchange;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
 pub mod headers;
+mod outbound;
 mod pool;
 pub mod reserved;
 mod server;
@@ -25,6 +26,7 @@ pub use answer::AnswerBody;
 pub use body::{BodyBounds, BodyFault, Progress, RequestBody, TrailerRule};
 pub(crate) use exchange::Answered;
 pub use exchange::{Failed, Fault};
+pub(crate) use outbound::Outbound;
 pub use pool::Pools;
 pub use server::Server;
 pub(crate) use tunnel::{Ending, Passed, Tunnel};

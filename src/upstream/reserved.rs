@@ -1,8 +1,6 @@
 //! Header names that a client can never send through, however they are spelt. Knows no requests.
 
-use http::header::{HeaderMap, HeaderName};
-
-use super::headers::remove_where;
+use http::HeaderName;
 
 /// Names that speak for the client towards an upstream. An entry that ends in `-` stands for all names that begin so.
 const RESERVED: [&str; 20] = [
@@ -112,11 +110,6 @@ impl Reserved {
     pub fn holds(&self, name: &str) -> bool {
         let first = name.as_bytes().first().copied().unwrap_or_default();
         self.by_first[usize::from(first)].iter().any(|reserved| means(name, reserved)) && name != FRAMING
-    }
-
-    /// Removes every reserved name.
-    pub fn strip(&self, headers: &mut HeaderMap) {
-        remove_where(headers, |name| self.holds(name));
     }
 }
 

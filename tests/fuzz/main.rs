@@ -20,7 +20,7 @@ const TARGETS: [(&str, Target); 21] = [
     ("forwarded", gateway::fuzz::forwarded),
     ("frames", upstream::fuzz::frames),
     ("hash", directory::fuzz::hash),
-    ("hop_by_hop", upstream::fuzz::hop_by_hop),
+    ("hop_by_hop", gateway::fuzz::hop_by_hop),
     ("import", directory::fuzz::import),
     ("login_body", gateway::fuzz::login_body),
     ("messages", server::fuzz::messages),

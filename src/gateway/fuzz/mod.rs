@@ -1,5 +1,6 @@
 //! What must hold whatever bytes a request is made of. Called by tests/fuzz, and by nobody else.
 
+mod copying;
 mod paths;
 mod proxies;
 
@@ -14,6 +15,7 @@ use super::prefix::Places;
 use super::{credentials as presented, query as queries};
 use crate::directory;
 
+pub use copying::hop_by_hop;
 pub use paths::{path, routes};
 pub use proxies::forwarded;
 

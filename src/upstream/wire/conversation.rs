@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::{Method, Request, Response};
+use http::{Method, Response};
 use tokio_util::io::poll_read_buf;
 
 use super::READ;
@@ -12,6 +12,7 @@ use super::content::Content;
 use super::request::Sending;
 use super::response::{Head, take_head};
 use crate::upstream::body::{BodyFault, RequestBody};
+use crate::upstream::outbound::Outbound;
 use crate::upstream::pool::Lease;
 use crate::upstream::server::Server;
 
@@ -38,11 +39,11 @@ pub(in crate::upstream) enum Silence {
 }
 
 impl Conversation {
-    /// Takes the body out of `request` and puts its head into words; nothing is sent yet.
-    pub(in crate::upstream) fn new(mut lease: Lease, request: &mut Request<RequestBody>) -> Self {
+    /// Takes the body out of `request`; nothing is sent yet.
+    pub(in crate::upstream) fn new(mut lease: Lease, request: &mut Outbound) -> Self {
         let buffer = std::mem::take(&mut lease.connection.words);
-        let is_head = *request.method() == Method::HEAD;
-        let sending = Sending::new(request, buffer);
+        let is_head = request.method == Method::HEAD;
+        let sending = Sending::new(request, &lease.server.0.host_header, buffer);
         Self { lease, sending, is_head, heard: false }
     }
 

@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, Request};
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Method};
 use hyper::body::{Body as _, Frame};
 use tokio::io::AsyncWrite;
 
 use super::outgoing::Outgoing;
 use crate::upstream::body::{BodyFault, RequestBody};
+use crate::upstream::outbound::{Outbound, write_field};
 
 /// What is left to send of a request.
 #[derive(Debug)]
@@ -34,12 +35,16 @@ enum Left {
 }
 
 impl Sending {
-    /// Writes the head into `buffer`, which a connection keeps for its memory.
-    pub(super) fn new(request: &mut Request<RequestBody>, buffer: Vec<u8>) -> Self {
-        let body = std::mem::take(request.body_mut());
-        let left = Left::of(request.headers(), &body);
+    /// Takes the body, and writes the head into `buffer`, which a connection keeps for its memory; `host` is the server's own name.
+    pub(super) fn new(request: &mut Outbound, host: &HeaderValue, buffer: Vec<u8>) -> Self {
+        let body = std::mem::take(&mut request.body);
+        let left = Left::of(request.announced, &body);
         let mut outgoing = Outgoing::with(buffer);
-        write_head(outgoing.head(), request, left);
+        outgoing.head().extend_from_slice(&request.words);
+        if !request.names_host {
+            write_field(outgoing.head(), &HOST, host.as_bytes());
+        }
+        write_framing(outgoing.head(), request, left);
         Self { outgoing, body, left, closed: false, begun: false }
     }
 
@@ -132,7 +137,7 @@ impl Sending {
                 let head = self.outgoing.head();
                 head.extend_from_slice(b"0\r\n");
                 for (name, value) in trailers.into_iter().flatten() {
-                    write_field(head, name, value);
+                    write_field(head, name, value.as_bytes());
                 }
                 head.extend_from_slice(b"\r\n");
                 Ok(())
@@ -145,29 +150,15 @@ impl Sending {
 
 impl Left {
     /// A body whose length was announced is sent with that length, every other one in chunks.
-    fn of(headers: &HeaderMap, body: &RequestBody) -> Self {
-        if body.is_empty() {
-            return Self::Nothing;
-        }
-        let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        length.map_or(Self::Chunks, Self::Exactly)
+    fn of(announced: Option<u64>, body: &RequestBody) -> Self {
+        if body.is_empty() { Self::Nothing } else { announced.map_or(Self::Chunks, Self::Exactly) }
     }
 }
 
-/// The framing fields are those of the body that follows, whatever the headers say.
-fn write_head(out: &mut Vec<u8>, request: &Request<RequestBody>, left: Left) {
-    let (method, headers) = (request.method(), request.headers());
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    for part in [method.as_str(), " ", target, " HTTP/1.1\r\n"] {
-        out.extend_from_slice(part.as_bytes());
-    }
-    for (name, value) in headers {
-        if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
-            write_field(out, name, value);
-        }
-    }
+/// The framing fields are those of the body that follows, whatever the client said; then the end of the head.
+fn write_framing(out: &mut Vec<u8>, request: &Outbound, left: Left) {
     // RFC 9110, section 8.6: no body is said where the method would have one.
-    let has_none = [Method::POST, Method::PUT, Method::PATCH].contains(method) || headers.contains_key(CONTENT_LENGTH);
+    let has_none = [Method::POST, Method::PUT, Method::PATCH].contains(&request.method) || request.announced.is_some();
     match left {
         Left::Exactly(length) => {
             out.extend_from_slice(b"content-length: ");
@@ -181,40 +172,43 @@ fn write_head(out: &mut Vec<u8>, request: &Request<RequestBody>, left: Left) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    out.reserve(name.as_str().len() + value.len() + 4);
-    out.extend_from_slice(name.as_str().as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value.as_bytes());
-    out.extend_from_slice(b"\r\n");
-}
-
 #[cfg(test)]
 mod tests {
     use std::task::Waker;
 
     use super::*;
 
+    const OWN: HeaderValue = HeaderValue::from_static("one");
+
     /// What a server gets of a request without a body.
-    fn sent(method: &str, target: &'static str, lines: &[(&'static str, &'static str)]) -> String {
-        let mut request = Request::builder().method(method).uri(target);
-        for (name, value) in lines {
-            request = request.header(*name, *value);
-        }
-        let mut sending = Sending::new(&mut request.body(RequestBody::EMPTY).unwrap(), b"left over".to_vec());
+    fn sent(mut request: Outbound) -> String {
+        let mut sending = Sending::new(&mut request, &OWN, b"left over".to_vec());
         let mut server = Vec::new();
         assert!(sending.poll(&mut server, &mut Context::from_waker(Waker::noop())).is_ready());
         assert!(sending.is_whole() && !sending.is_refused());
         String::from_utf8(server).unwrap()
     }
 
+    /// A request that says which host it is for.
+    fn request(method: Method, target: &str) -> Outbound {
+        let mut request = Outbound::new(method, target);
+        request.host(&HeaderValue::from_static("a"));
+        request
+    }
+
     #[test]
-    fn a_head_says_what_its_body_is_and_nothing_else_does() {
-        assert_eq!(sent("GET", "/a?b=c", &[("x", "y"), ("x", "z")]), "GET /a?b=c HTTP/1.1\r\nx: y\r\nx: z\r\n\r\n");
-        let framed = [("content-length", "7"), ("transfer-encoding", "chunked")];
-        assert_eq!(sent("GET", "/", &framed), "GET / HTTP/1.1\r\ncontent-length: 0\r\n\r\n");
-        assert_eq!(sent("POST", "/", &[]), "POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n");
-        assert_eq!(sent("OPTIONS", "*", &[]), "OPTIONS * HTTP/1.1\r\n\r\n");
+    fn a_head_says_what_its_body_is() {
+        assert_eq!(sent(request(Method::GET, "/a?b=c")), "GET /a?b=c HTTP/1.1\r\nhost: a\r\n\r\n");
+        let mut announced = request(Method::GET, "/");
+        announced.announce(&HeaderValue::from_static("7"));
+        assert_eq!(sent(announced), "GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
+        assert_eq!(sent(request(Method::POST, "/")), "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
+        assert_eq!(sent(request(Method::OPTIONS, "*")), "OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n");
+    }
+
+    #[test]
+    fn a_server_is_told_its_own_name_where_the_head_says_no_host() {
+        assert_eq!(sent(Outbound::new(Method::GET, "/")), "GET / HTTP/1.1\r\nhost: one\r\n\r\n");
     }
 
     /// A server that has closed.
@@ -236,8 +230,7 @@ mod tests {
 
     #[test]
     fn a_server_that_took_nothing_is_known_as_such() {
-        let mut request = Request::new(RequestBody::EMPTY);
-        let mut sending = Sending::new(&mut request, Vec::new());
+        let mut sending = Sending::new(&mut Outbound::new(Method::GET, "/"), &OWN, Vec::new());
         assert!(sending.poll(&mut Closed, &mut Context::from_waker(Waker::noop())).is_ready());
         assert!(sending.is_refused() && !sending.is_whole());
     }
