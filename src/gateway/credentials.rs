@@ -34,12 +34,11 @@ pub(crate) fn present(headers: &HeaderMap, query: Option<&str>, sources: Sources
         Some(query) if judged => pairs(query).filter(Pair::is_credential).collect(),
         _ => Vec::new(),
     };
-    let in_headers = headers.contains_key(X_KEY) || headers.contains_key(X_ACCESS_TOKEN);
-    match (in_headers, in_query.is_empty()) {
-        (true, true) if sources.header => from_headers(headers),
-        (false, false) if sources.query => from_query(&in_query),
-        _ => None,
+    if in_query.is_empty() {
+        return sources.header.then(|| from_headers(headers)).flatten();
     }
+    let in_headers = headers.contains_key(X_KEY) || headers.contains_key(X_ACCESS_TOKEN);
+    if in_headers || !sources.query { None } else { from_query(&in_query) }
 }
 
 /// The pair in the headers, each exactly once.
@@ -57,7 +56,8 @@ impl Presented {
 
     fn new(key_text: HeaderValue, mut token: HeaderValue) -> Option<Self> {
         let key = SessionKey::parse(key_text.as_bytes())?;
-        let printable = token.as_bytes().iter().all(u8::is_ascii_graphic);
+        // Every byte is looked at, many at once.
+        let printable = token.as_bytes().iter().fold(true, |printable, byte| printable & byte.is_ascii_graphic());
         token.set_sensitive(true);
         (printable && !token.is_empty()).then_some(Self { key, key_text, token })
     }

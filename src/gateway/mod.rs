@@ -62,7 +62,7 @@ impl Worker {
     /// Answers one request, and leaves one access line when the last byte of the answer is gone.
     pub async fn handle(self: Rc<Self>, peer: Rc<Peer>, request: Request<Incoming>) -> Response<Body> {
         let record = Record::begin(&self, peer, &request);
-        let origin = request.headers().get(ORIGIN).cloned();
+        let origin = record.rules.cors.as_ref().and_then(|_| request.headers().get(ORIGIN).cloned());
         let is_head = *request.method() == Method::HEAD;
         let mut request = request.map(Some);
         let mut response = self.answer(&record, &mut request).await.unwrap_or_else(|refusal| record.refuse(refusal));

@@ -32,7 +32,8 @@ pub struct Worker {
     /// Cancelled when tunnels must end.
     pub ending: CancellationToken,
     view: RefCell<View>,
-    id_prefix: u64,
+    /// The beginning of each request id, in digits.
+    id_prefix: [u8; 16],
     id_counter: Cell<u64>,
 }
 
@@ -61,7 +62,7 @@ impl Worker {
             meter,
             ending,
             view: RefCell::new(view),
-            id_prefix,
+            id_prefix: hex_digits(id_prefix),
             id_counter: Cell::new(0),
         })
     }
@@ -91,7 +92,7 @@ impl Worker {
         let counted = hex_digits(count);
         let first = counted.iter().position(|digit| *digit != b'0').unwrap_or(15);
         let mut id = [b'-'; 33];
-        id[..16].copy_from_slice(&hex_digits(self.id_prefix));
+        id[..16].copy_from_slice(&self.id_prefix);
         id[17..33 - first].copy_from_slice(&counted[first..]);
         HeaderValue::from_bytes(&id[..33 - first]).unwrap_or(HeaderValue::from_static("0"))
     }

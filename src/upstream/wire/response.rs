@@ -1,6 +1,7 @@
 //! The head of an answer: where it ends, what it says, and how long the body behind it is (RFC 9112, sections 4 and 6).
 
 use std::io;
+use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -56,9 +57,11 @@ pub(super) fn end_of_fields(bytes: &[u8]) -> Option<usize> {
 }
 
 fn parse(head: &Bytes, is_head: bool) -> io::Result<Head> {
-    let mut fields = [httparse::EMPTY_HEADER; LINES];
-    let mut parsed = httparse::Response::new(&mut fields);
-    let whole = parsed.parse(head).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    // What is not parsed need not be empty first.
+    let (mut fields, mut parsed) = ([const { MaybeUninit::uninit() }; LINES], httparse::Response::new(&mut []));
+    let whole = httparse::ParserConfig::default()
+        .parse_response_with_uninit_headers(&mut parsed, head, &mut fields)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let code = parsed.code.filter(|_| whole == httparse::Status::Complete(head.len()));
     let status =
         code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or_else(|| broken("the answer has no status"))?;
