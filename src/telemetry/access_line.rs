@@ -45,7 +45,7 @@ pub struct Line<'a> {
 
 impl Line<'_> {
     /// Appends the line and its end to `buffer`.
-    pub(super) fn append(&self, buffer: &mut Vec<u8>, format: LogFormat, time: &str) {
+    pub fn append(&self, buffer: &mut Vec<u8>, format: LogFormat, time: &str) {
         match format {
             LogFormat::Json => self.append_object(buffer, time),
             LogFormat::Text => self.append_text(buffer, time),

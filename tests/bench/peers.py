@@ -1,6 +1,7 @@
 """The proxies under test, each set up for the same work: TLS 1.3, ECDSA P-256, X-Key and X-Access-Token against live pairs."""
 
 import dataclasses
+import pathlib
 import subprocess
 
 import ground
@@ -13,13 +14,27 @@ class Peer:
     name: str
     process: subprocess.Popen
     port: int
+    pairs: pathlib.Path
 
 
 def gatewarden(place, resume=True, routes="", servers=1, workers=1):
     """Everything on: sessions, header hygiene, routes, access log to a file, metrics. It issues the pairs that the others know."""
-    upstream = [f"http://{place.upstream}"] * servers
-    port, health, folder = ground.free_port(), ground.free_port(), place.folder
-    config = folder / "gatewarden.toml"
+    port = ground.free_port()
+    config = configured(place, port, routes, servers, workers)
+    core = ground.PROXY_CORE if workers == 1 else f"{ground.PROXY_CORE},{ground.LOAD_CORE}"
+    process = place.start(core, place.gatewarden, "serve", "--config", config)
+    ground.wait_for(port)
+    pairs = place.folder / f"pairs-{port}"
+    pairs.write_text(place.drive(port, task="login"))
+    return Peer("gatewarden", process, port, pairs)
+
+
+def configured(place, port, routes="", servers=1, workers=1):
+    """The configuration of one gateway. All its files have its port in their names, since several run at a time."""
+    upstream_port = place.upstream.rsplit(":", 1)[1]
+    upstream = [f"http://127.0.0.{last}:{upstream_port}" for last in range(1, servers + 1)]
+    health, folder = ground.free_port(), place.folder
+    config = folder / f"gatewarden-{port}.toml"
     config.write_text(
         f"""
 listeners = [{{ address = "127.0.0.1:{port}", tls = true }}]
@@ -37,15 +52,21 @@ routes = [
     {routes}
 ]
 health.listen = "127.0.0.1:{health}"
-log = {{ access = "{folder}/access.log", level = "warn" }}
+log = {{ access = "{folder}/access-{port}.log", audit = "{folder}/audit-{port}.log", level = "warn" }}
 login.throttle = {{ per_user = 1000000, per_network = 1000000, window = "15m" }}
 """
     )
-    core = ground.PROXY_CORE if workers == 1 else f"{ground.PROXY_CORE},{ground.LOAD_CORE}"
-    process = place.start(core, place.gatewarden, "serve", "--config", config)
-    ground.wait_for(port)
-    (folder / "pairs").write_text(place.drive(port, task="login"))
-    return Peer("gatewarden", process, port)
+    return config
+
+
+def crowded(place, count):
+    """A gateway in which so many sessions live, each with a user of its own."""
+    port = ground.free_port()
+    pairs = place.folder / f"pairs-{port}"
+    command = [place.bench("sessions"), "--count", count, "--serve", configured(place, port), "--pairs", pairs]
+    process = place.start(ground.PROXY_CORE, *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n", f"no gateway with {count} sessions"
+    return Peer("gatewarden", process, port, pairs)
 
 
 def haproxy(place, resume=False, verify_jwt=False):
@@ -92,7 +113,7 @@ backend api
     )
     process = place.start(ground.PROXY_CORE, "haproxy", "-q", "-db", "-f", config)
     ground.wait_for(port)
-    return Peer("haproxy", process, port)
+    return Peer("haproxy", process, port, folder / "pairs")
 
 
 def nginx(place, resume=False):
@@ -143,7 +164,7 @@ http {{
     )
     process = place.start(ground.PROXY_CORE, "nginx", "-c", config)
     ground.wait_for(port)
-    return Peer("nginx", process, port)
+    return Peer("nginx", process, port, folder / "pairs")
 
 
 def haproxy_jwt(place, resume=False):
@@ -160,6 +181,8 @@ def start(place, names, **options):
     started = []
     for name in ["gatewarden", *(name for name in names if name != "gatewarden")]:
         peer = ALL[name](place, **options)
+        if name == "gatewarden":
+            (place.folder / "pairs").write_text(peer.pairs.read_text())
         wrong = place.folder / "wrong"
         wrong.write_text("\n".join(line[:-1] + ("A" if line[-1] != "A" else "B") for line in (place.folder / "pairs").read_text().splitlines()))
         for pairs, status in [("pairs", 200), ("wrong", 401)]:

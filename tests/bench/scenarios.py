@@ -14,24 +14,28 @@ def summary(values):
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "values": values}
 
 
-def ratios(figure):
+def ratios(figure, reference=REFERENCE):
     """Each peer's ratio to the reference, round by round: what disturbs a round disturbs both."""
-    reference = figure["peers"].get(REFERENCE)
-    if not reference:
+    if reference not in figure["peers"]:
         return
+    figure["reference"] = reference
+    base = figure["peers"][reference]["cost"]["values"]
     for peer in figure["peers"].values():
-        pairs = zip(peer["cost"]["values"], reference["cost"]["values"])
+        pairs = zip(peer["cost"]["values"], base)
         peer["ratio"] = summary([mine / theirs for mine, theirs in pairs if theirs])
 
 
 def table(figure):
     """The figures as a person reads them."""
-    lines = [f"  {'':14}{figure['unit']:>22}{'ratio to HAProxy':>26}  more"]
+    heading = f"ratio to {figure.get('reference', REFERENCE)}"
+    lines = [f"  {'':20}{figure['unit']:>28}{heading:>28}  more"]
     for name, peer in figure["peers"].items():
         cost, ratio = peer["cost"], peer.get("ratio")
         said = f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})" if ratio else ""
-        more = ", ".join(f"{key} {value:,.0f}" for key, value in peer.get("more", {}).items())
-        lines.append(f"  {name:14}{cost['median']:>22,.1f}{said:>26}  {more}")
+        more = ", ".join(f"{key} {value:,.{0 if value >= 10 else 2}f}" for key, value in peer.get("more", {}).items())
+        lines.append(f"  {name:20}{cost['median']:>28,.1f}{said:>28}  {more}")
+    if "good" in figure:
+        lines.append(f"  good: {figure['good']}")
     return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 
 use super::Target;
+use super::alarm::Alarm;
 use super::client::{Dialer, Protocol, Requests, Sender};
 use super::measured::Measured;
 
@@ -96,8 +97,9 @@ pub(crate) async fn run(plan: Plan) {
 
 impl Run {
     async fn lane(self: Rc<Self>, mut sender: Option<Sender>) {
+        let alarm = Alarm::new();
         while let Some(due) = self.next_due() {
-            tokio::time::sleep_until(due.into()).await;
+            alarm.at(due).await;
             let due = if self.plan.rate.is_some() { due } else { Instant::now() };
             match self.exchange(&mut sender).await {
                 Ok(status) => self

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark that cannot go on stops")]
 
+mod alarm;
 mod client;
 mod drive;
 mod hold;
@@ -28,7 +29,7 @@ struct Command {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Answers from memory: GET /bytes/N, POST /sink, a WebSocket at /socket. Prints its address.
+    /// Answers from memory: GET /bytes/N, POST /sink, a WebSocket at /socket. Prints its address; has the same port on 127.0.0.2 to 127.0.0.100.
     Upstream,
     /// Logs in and prints one "key token" a line.
     Login(login::Logins),

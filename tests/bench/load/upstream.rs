@@ -1,6 +1,7 @@
 //! An upstream that answers from memory.
 
 use std::convert::Infallible;
+use std::net::Ipv4Addr;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -18,10 +19,22 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 /// The largest answer.
 const MOST: usize = 1 << 20;
 
+/// So many loopback addresses with the same port: each is another server to a proxy.
+const ADDRESSES: u8 = 100;
+
 pub(crate) async fn serve() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    println!("{}", listener.local_addr().unwrap());
     let memory = Bytes::from(vec![b'd'; MOST]);
+    let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = first.local_addr().unwrap();
+    for last in 2..=ADDRESSES {
+        let more = TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), address.port())).await.unwrap();
+        tokio::task::spawn_local(accept(more, memory.clone()));
+    }
+    println!("{address}");
+    accept(first, memory).await;
+}
+
+async fn accept(listener: TcpListener, memory: Bytes) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         stream.set_nodelay(true).unwrap();

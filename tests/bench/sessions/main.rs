@@ -1,16 +1,20 @@
-//! What live sessions cost, by how many there are: memory each, issuing, looking up, sweeping. Prints one line of JSON.
+//! What live sessions cost, by how many there are: memory each, issuing, looking up, sweeping. Prints one line of JSON, or serves
+//! with so many, so that a request can be measured.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark that cannot go on stops")]
 
-use std::path::Path;
-use std::time::{Duration, Instant};
+mod alone;
+mod served;
+mod slowest;
+
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use gatewarden::auth::{Now, Ring, SessionKey, Sessions};
-use gatewarden::clock::BootTime;
-use gatewarden::config::{self, Problems};
+use gatewarden::auth::{AccessToken, Now, Ring, SessionKey, Sessions};
+use gatewarden::config::{self, Config, Problems};
 use gatewarden::directory::{Principal, Role};
-use serde_json::json;
+
+use slowest::Slowest;
 
 /// The program's own allocator, since what a session takes depends on it.
 #[global_allocator]
@@ -23,90 +27,51 @@ struct Plan {
     count: usize,
     #[arg(long, default_value_t = 2_000_000)]
     lookups: usize,
+    /// A gateway's configuration: serves with it until its input ends, and prints "ready" once all sessions are there.
+    #[arg(long, requires = "pairs")]
+    serve: Option<PathBuf>,
+    /// Where one "key token" a line goes for those whose requests are sent.
+    #[arg(long)]
+    pairs: Option<PathBuf>,
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// Keys and tokens that lookups rotate through.
+/// Keys and tokens that lookups rotate through: the most.
 const SAMPLE: usize = 100_000;
+
+/// A key and its token.
+type Pair = (SessionKey, AccessToken);
 
 fn main() {
     let plan = Plan::parse();
-    let (sessions, ring) = empty(plan.count);
-    let before = resident();
-    let (mut slowest, start, now) = (Duration::ZERO, Instant::now(), Now::read());
-    let mut sample = Vec::with_capacity(SAMPLE);
-    for number in 0..plan.count {
-        let one = Instant::now();
-        let issued = sessions.issue(user(number), &ring, now).unwrap();
-        slowest = slowest.max(one.elapsed());
-        if number % plan.count.div_ceil(SAMPLE) == 0 {
+    match (plan.serve, plan.pairs) {
+        (Some(file), Some(pairs)) => served::serve(&file, &pairs, plan.count),
+        _ => alone::measure(plan.count, plan.lookups),
+    }
+}
+
+fn ring(config: &Config) -> Ring {
+    Ring::load(&config.tokens, &mut Problems::default()).unwrap()
+}
+
+fn config(text: &str) -> Config {
+    config::parse(text, Path::new("bench.toml"), std::iter::empty()).unwrap_or_else(|bad| panic!("{bad}"))
+}
+
+/// Issues so many sessions; some of their pairs, spread over all, and the slowest issue.
+fn fill(sessions: &Sessions, ring: &Ring, count: usize) -> (Vec<Pair>, Slowest) {
+    let (mut slowest, now) = (Slowest::default(), Now::read());
+    let mut sample = Vec::with_capacity(SAMPLE.min(count));
+    for number in 0..count {
+        let issued = slowest.of(|| sessions.issue(user(number), ring, now).unwrap());
+        if number % count.div_ceil(SAMPLE) == 0 {
             sample.push((issued.key, issued.token));
         }
     }
-    let issuing = start.elapsed();
-    let held = resident().saturating_sub(before + sample.len() * 400);
-    let lookup = look_up(&sessions, &sample, plan.lookups);
-    let (sweep, longest) = sweep(&sessions, now.boot + Duration::from_secs(48 * 3600));
-    println!(
-        "{}",
-        json!({
-            "sessions": plan.count, "bytes_each": held / plan.count,
-            "issue_micros": issuing.as_secs_f64() * 1e6 / plan.count as f64, "issue_slowest_micros": slowest.as_micros(),
-            "lookup_nanos": lookup, "sweep_nanos_each": sweep.as_nanos() / plan.count as u128,
-            "sweep_longest_batch_micros": longest.as_micros(),
-        })
-    );
-}
-
-fn empty(count: usize) -> (Sessions, Ring) {
-    let dir = tempfile::tempdir().unwrap();
-    let secret = dir.path().join("token.key");
-    std::fs::write(&secret, [7; 64]).unwrap();
-    let text = format!(
-        "listeners = [{{ address = '127.0.0.1:0', tls = false }}]\ntokens.secret_files = ['{}']\nsessions.max = {}\n\
-         directories = [{{ kind = 'file', path = 'users.toml', rehash = false }}]\n\
-         upstreams.a.servers = ['http://127.0.0.1:1']\nroutes = [{{ path = '/', upstream = 'a' }}]\n",
-        secret.display(),
-        count.max(10_000_000),
-    );
-    let config =
-        config::parse(&text, Path::new("bench.toml"), std::iter::empty()).unwrap_or_else(|bad| panic!("{bad}"));
-    let ring = Ring::load(&config.tokens, &mut Problems::default()).unwrap();
-    (Sessions::new(&config.sessions), ring)
+    (sample, slowest)
 }
 
 fn user(number: usize) -> Principal {
     Principal { name: format!("{number:08}@example.com"), role: Role::User, attributes: serde_json::Map::new() }
-}
-
-/// Nanoseconds of one lookup, keys in an order that no cache foresees.
-fn look_up(sessions: &Sessions, sample: &[(SessionKey, gatewarden::auth::AccessToken)], lookups: usize) -> u128 {
-    let (start, now, mut at) = (Instant::now(), BootTime::now(), 1_usize);
-    for _ in 0..lookups {
-        at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let (key, token) = &sample[(at >> 33) % sample.len()];
-        assert!(sessions.authenticate(key, token.expose().as_bytes(), now).is_ok());
-    }
-    start.elapsed().as_nanos() / lookups as u128
-}
-
-/// How long it takes to sweep all away, and how long the longest batch, during which one core does nothing else.
-fn sweep(sessions: &Sessions, later: BootTime) -> (Duration, Duration) {
-    let (start, mut longest) = (Instant::now(), Duration::ZERO);
-    loop {
-        let one = Instant::now();
-        let swept = sessions.sweep(later);
-        longest = longest.max(one.elapsed());
-        if swept < Sessions::SWEEP_BATCH {
-            assert!(sessions.is_empty());
-            return (start.elapsed(), longest);
-        }
-    }
-}
-
-/// Bytes that this process holds.
-fn resident() -> usize {
-    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
-    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
