@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf as _, BufMut as _, BytesMut};
 use http::{Method, Response};
 use tokio_util::io::poll_read_buf;
 
@@ -24,6 +25,9 @@ pub(in crate::upstream) struct Conversation {
     is_head: bool,
     heard: bool,
 }
+
+/// Where in its memory a large part begins, see [`make_room`].
+const SHIFT: usize = 128;
 
 /// Why no answer came.
 #[derive(Debug)]
@@ -98,7 +102,7 @@ impl Conversation {
     /// Receives up to `most` bytes; 0 at the end of the stream.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
         let connection = &mut self.lease.connection;
-        connection.received.reserve(most);
+        make_room(&mut connection.received, most);
         poll_read_buf(Pin::new(&mut connection.stream), cx, &mut connection.received)
     }
 
@@ -106,5 +110,52 @@ impl Conversation {
     pub(super) fn finish(mut self) {
         self.lease.connection.words = self.sending.into_buffer();
         self.lease.finish();
+    }
+}
+
+/// Room for `most` bytes behind those that are there. Large blocks of memory begin at pages, and TLS copies what is sent to 5 or 13 bytes
+/// behind the beginning of one. From the beginning of another that is 25 times slower: where a copy's target is less than 64 bytes
+/// behind its source, modulo 4 KiB, `rep movsb` of AMD's Zen 3 takes the two for one.
+fn make_room(received: &mut BytesMut, most: usize) {
+    received.reserve(most);
+    if received.is_empty() && most > READ {
+        received.put_bytes(0, SHIFT);
+        received.advance(SHIFT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::wire::BUFFER;
+
+    #[test]
+    fn a_large_part_begins_apart_from_a_page_and_takes_no_more_memory_however_often_it_is_waited_for() {
+        let mut received = BytesMut::new();
+        make_room(&mut received, BUFFER);
+        let begins = received.as_ptr();
+        for _ in 0..10 {
+            make_room(&mut received, BUFFER);
+            assert_eq!((received.as_ptr(), received.capacity()), (begins, BUFFER - SHIFT));
+        }
+        received.put_bytes(b'x', received.capacity());
+        let part = received.split().freeze();
+        drop(part);
+        make_room(&mut received, BUFFER);
+        assert_eq!(
+            (received.as_ptr(), received.capacity()),
+            (begins, BUFFER - SHIFT),
+            "what was given away is used again"
+        );
+    }
+
+    #[test]
+    fn what_is_there_stays_where_it_is() {
+        let mut received = BytesMut::from(&b"begun"[..]);
+        make_room(&mut received, BUFFER);
+        assert_eq!(&received[..], b"begun");
+        let mut received = BytesMut::new();
+        make_room(&mut received, READ);
+        assert_eq!(received.capacity(), READ);
     }
 }
