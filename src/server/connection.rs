@@ -93,14 +93,15 @@ impl Serving {
             seat: Some(seat),
             told: OnceCell::new(),
         };
-        let opened = self.open((stream, &door), &mut peer, &activity).await;
+        // On the heap, so that it is gone while the connection is open.
+        let opened = Box::pin(self.open((stream, &door), &mut peer, &activity)).await;
         witness.peer.set(peer.address);
         match opened? {
-            Opened::Plain(stream) => self.plain(stream, peer, activity).await,
+            Opened::Plain(stream) => Box::pin(self.plain(stream, peer, activity)).await,
             Opened::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                Box::pin(self.http2(*stream, peer, activity)).await
+                Box::pin(self.http2(stream, peer, activity)).await
             }
-            Opened::Tls(stream) => self.http1(*stream, peer, activity).await,
+            Opened::Tls(stream) => self.http1(stream, peer, activity).await,
         }
     }
 

@@ -22,6 +22,12 @@ impl Readable for Connected {
     }
 }
 
+impl<S: Readable> Readable for Box<S> {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        S::poll_readable(self, cx)
+    }
+}
+
 impl<S: Readable> Readable for TlsStream<S> {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         let (stream, session) = self.get_ref();
