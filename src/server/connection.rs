@@ -153,12 +153,11 @@ impl Serving {
         let streams = Streams::new(self.limits.body_idle_timeout, activity.clone(), peer.address);
         let announced = streams.clone();
         let service = service_fn(move |request| {
-            let announced = announced.clone();
-            let giving = announced.announce();
-            let answer = answer((worker.clone(), peer.clone()), request, (exchanges.begin(), giving), None);
-            // Boxed, because hyper and the executor hand it on by value, again and again.
+            let (ours, announced) = ((worker.clone(), peer.clone()), announced.clone());
+            let kept = (exchanges.begin(), announced.announce());
+            // Boxed, because hyper and the executor hand it on by value, again and again; and begun in there, where it stays.
             Box::pin(async move {
-                let mut answer = answer.await?;
+                let mut answer = answer(ours, request, kept, None).await?;
                 if let Some(over) = answer.body_mut().take_tunnel() {
                     announced.announce_tunnel(over);
                 }

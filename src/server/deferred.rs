@@ -1,21 +1,24 @@
 //! Gathers what an HTTP/2 connection writes and sends it once a poll: h2 flushes before each frame, and each flush would be a TLS
 //! record and a syscall of its own.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::finish::Finish;
 
 /// What may wait; beyond it writes wait too. h2 holds floods of PING and SETTINGS by that back pressure.
 const MOST: usize = 64 * 1024;
-/// What is taken of memory at first; given back when all is sent, for most connections idle most of the time.
-const FIRST: usize = 4 * 1024;
+
+thread_local! {
+    /// Memory for what waits. One that a worker's connections take in turn, and give back when all is sent: most idle most of the time,
+    /// and what was just used is still in the cache.
+    static SPARE: Cell<Vec<u8>> = Cell::default();
+}
 
 /// A stream whose flushes do nothing; [`Flushing`] sends what was written.
 #[derive(Debug)]
@@ -24,7 +27,9 @@ pub(crate) struct Deferred<S>(Rc<RefCell<Gathered<S>>>);
 #[derive(Debug)]
 struct Gathered<S> {
     stream: S,
-    waiting: BytesMut,
+    waiting: Vec<u8>,
+    /// How much of it was sent.
+    sent: usize,
     /// Whether the stream may hold a part of what it took: TLS does when the socket is full.
     unflushed: bool,
     /// Why nothing can be sent any more; whoever reads is told.
@@ -40,7 +45,8 @@ pub(crate) struct Flushing<C, S> {
 
 impl<S> Deferred<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self(Rc::new(RefCell::new(Gathered { stream, waiting: BytesMut::new(), unflushed: false, failed: None })))
+        let gathered = Gathered { stream, waiting: Vec::new(), sent: 0, unflushed: false, failed: None };
+        Self(Rc::new(RefCell::new(gathered)))
     }
 
     /// Makes a connection over this stream, and drains it from then on.
@@ -53,19 +59,39 @@ impl<S> Deferred<S> {
 impl<S: AsyncWrite + Unpin> Gathered<S> {
     /// Sends what waits, then flushes.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.waiting.is_empty() {
-            match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.waiting))? {
+        while self.sent < self.waiting.len() {
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.waiting[self.sent..]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.waiting.advance(written),
+                written => self.sent += written,
             }
             self.unflushed = true;
         }
-        self.waiting = BytesMut::new();
+        self.give_back();
         if self.unflushed {
             ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
             self.unflushed = false;
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<S> Gathered<S> {
+    /// Where more can be written.
+    fn room(&mut self) -> &mut Vec<u8> {
+        if self.waiting.capacity() == 0 {
+            self.waiting = SPARE.take();
+        }
+        &mut self.waiting
+    }
+
+    /// Leaves the memory, which holds nothing any more, to others.
+    fn give_back(&mut self) {
+        self.sent = 0;
+        let mut spare = std::mem::take(&mut self.waiting);
+        if spare.capacity() > 0 {
+            spare.clear();
+            SPARE.set(spare);
+        }
     }
 }
 
@@ -85,11 +111,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Deferred<S> {
         if gathered.waiting.len() >= MOST {
             ready!(gathered.poll_drain(cx))?;
         }
-        if gathered.waiting.capacity() == 0 {
-            gathered.waiting.reserve(FIRST);
-        }
         let taken = buf.len().min(MOST);
-        gathered.waiting.extend_from_slice(&buf[..taken]);
+        gathered.room().extend_from_slice(&buf[..taken]);
         Poll::Ready(Ok(taken))
     }
 
@@ -116,7 +139,7 @@ where
         let mut stream = self.stream.borrow_mut();
         if let Poll::Ready(Err(error)) = stream.poll_drain(cx) {
             stream.failed = Some(error.kind());
-            stream.waiting.clear();
+            stream.give_back();
             cx.waker().wake_by_ref();
         }
         polled
