@@ -69,9 +69,9 @@ def private_bytes(pid):
 class Ground:
     """Everything that the peers share; a context that ends all it started."""
 
-    def __init__(self, root, folder):
+    def __init__(self, root, folder, binary=None):
         self.root, self.folder = root, folder
-        self.gatewarden = root / "target/release/gatewarden"
+        self.gatewarden = binary or root / "target/release/gatewarden"
         self.load = self.bench("load")
         self.running = []
 
