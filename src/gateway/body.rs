@@ -85,6 +85,13 @@ impl Body {
         self
     }
 
+    /// Says that the client does not read what is left of the answer, which is given up for that.
+    pub(crate) fn leave_unread(&self) {
+        if let Some(record) = self.record.as_ref().filter(|_| !self.is_end_stream()) {
+            record.left_unread();
+        }
+    }
+
     /// The request's body, where this answers before it was read.
     pub(crate) fn take_unread(&mut self) -> Option<Incoming> {
         self.unread.take()

@@ -144,12 +144,17 @@ impl Record {
         self.sent.set(self.sent.get() + bytes as u64);
     }
 
+    /// The answer was given up: its client does not read it.
+    pub(crate) fn left_unread(&self) {
+        let _first = self.refusal.set("client_not_reading");
+    }
+
     /// Bytes passed through a tunnel.
     pub(crate) fn tunnelled(&self, passed: &Passed) {
         self.received.set(passed.received);
         self.sent.set(passed.sent);
         if passed.ending == Ending::Unread {
-            let _first = self.refusal.set("client_not_reading");
+            self.left_unread();
         }
     }
 

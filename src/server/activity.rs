@@ -28,6 +28,8 @@ pub(crate) struct Activity {
     since: AtomicU64,
     /// When the client stopped reading, in milliseconds since `opened`, plus one; 0 while it reads.
     blocked: AtomicU64,
+    /// Whether it is over because its client does not read.
+    given_up: AtomicBool,
     /// Whether a head has ever been whole.
     proven: AtomicBool,
     /// Whether its place is needed, or it can't be given up any more.
@@ -71,6 +73,7 @@ impl Activity {
             head: AtomicBool::new(true),
             since: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
+            given_up: AtomicBool::new(false),
             proven: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             floods: AtomicBool::new(false),
@@ -112,6 +115,11 @@ impl Activity {
             (false, 0) => self.blocked.store(self.now() + 1, Relaxed),
             (false, _) => {}
         }
+    }
+
+    /// The client has not read for too long: all answers under way end with that.
+    pub(crate) fn give_up(&self) {
+        self.given_up.store(true, Relaxed);
     }
 
     /// Whether an answer is due or under way.
@@ -242,6 +250,13 @@ impl Activity {
 /// An exchange under way.
 #[derive(Debug)]
 pub(crate) struct Exchange(Arc<Activity>);
+
+impl Exchange {
+    /// Whether it ends because the client does not read.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.0.given_up.load(Relaxed)
+    }
+}
 
 impl Drop for Exchange {
     fn drop(&mut self) {

@@ -38,6 +38,9 @@ impl Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         self.giving.end();
+        if self.giving.is_given_up() || self.exchange.as_ref().is_some_and(Exchange::is_given_up) {
+            self.body.leave_unread();
+        }
         if let (Some(unread), Some(exchange)) = (self.unread.take(), self.exchange.take()) {
             tokio::task::spawn_local(linger(unread, exchange));
         }

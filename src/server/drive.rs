@@ -67,6 +67,9 @@ pub(crate) async fn drive(connection: &mut (impl Finish + Unpin), bounds: Bounds
         {
             return Poll::Ready(parked);
         } else if let Poll::Ready(overdue) = poll_due(timer.as_mut(), cx, || told.deadline(&bounds)) {
+            if overdue == Overdue::NotReading {
+                bounds.activity.give_up();
+            }
             if overdue != Overdue::Idle || matches!(told, Told::ToLeave(_)) {
                 return Poll::Ready(Err(Ended::Overdue(overdue)));
             }

@@ -17,6 +17,7 @@ pub(crate) struct Giving {
     paced: bool,
     /// Since when the client has a part of the answer to read.
     offered: Cell<Option<Instant>>,
+    given_up: Cell<bool>,
     watch: RefCell<Watch>,
 }
 
@@ -61,6 +62,16 @@ impl Giving {
     /// When the client will have left what it was offered for too long.
     pub(crate) fn overdue(&self, patience: Duration) -> Option<Instant> {
         self.offered.get().map(|since| since + patience)
+    }
+
+    /// The client left what it was offered for too long.
+    pub(crate) fn give_up(&self) {
+        self.given_up.set(true);
+    }
+
+    /// Whether the answer ends because its client does not read it.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up.get()
     }
 
     /// When the answer will be old enough for [`Giving::watch`].

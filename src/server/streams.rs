@@ -89,6 +89,7 @@ async fn until_done_or_ended(future: impl Future, giving: &Giving, patience: Dur
             }
             ready!(timer.as_mut().poll(cx));
             if Some(due) == overdue {
+                giving.give_up();
                 return Poll::Ready(());
             }
             giving.watch();

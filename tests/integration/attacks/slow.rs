@@ -161,7 +161,7 @@ async fn who_does_not_read_his_answer_is_cut_over_every_protocol_and_others_are_
         let request = h2.build("GET", "/large", &presented).body(crate::harness::body("")).unwrap();
         answers.push((h2.send(request).await.unwrap(), h2));
     }
-    let is_cut = |line: &&str| line.contains("\"/large\"") && !line.contains("\"refusal\":null");
+    let is_cut = |line: &&str| line.contains("\"/large\"") && line.contains("\"refusal\":\"client_not_reading\"");
     let cut = || gateway.access_log().lines().filter(is_cut).count();
     let all_cut = eventually("the end of all four", async || cut() == 4);
     tokio::join!(all_cut, legitimate(&gateway, &pair, 50));
