@@ -21,6 +21,8 @@ pub(crate) enum Refusal {
     Ambiguous(&'static str),
     /// A head that is too large.
     HeadTooLarge,
+    /// A head that was begun and took too long.
+    HeadTooSlow,
     /// A login body that is not what the contract says.
     BadLogin(&'static str),
     /// No user name in a login.
@@ -89,7 +91,7 @@ impl Refusal {
             Self::Forbidden | Self::WrongClient => StatusCode::FORBIDDEN,
             Self::UnknownUser | Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::BodyStalled => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyStalled | Self::HeadTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
@@ -109,6 +111,7 @@ impl Refusal {
         match self {
             Self::Ambiguous(info) | Self::BadLogin(info) | Self::NotImplemented(info) => info,
             Self::HeadTooLarge => "The head of the request is too large",
+            Self::HeadTooSlow => "The head of the request took too long",
             Self::NameRequired => "User name is required",
             Self::InvalidCredentials => "Invalid credentials",
             Self::UnknownUser => "User not found",
@@ -141,6 +144,7 @@ impl Refusal {
         match self {
             Self::Ambiguous(_) => "ambiguous",
             Self::HeadTooLarge => "head_too_large",
+            Self::HeadTooSlow => "slow_head",
             Self::BadLogin(_) => "bad_login",
             Self::NameRequired => "name_required",
             Self::InvalidCredentials => "invalid_credentials",
@@ -173,7 +177,7 @@ impl Refusal {
 
     /// Whether client and gateway may disagree about where the request ends, or what it is for.
     pub(crate) fn closes(&self) -> bool {
-        matches!(self, Self::Ambiguous(_) | Self::HeadTooLarge | Self::BodyBroken)
+        matches!(self, Self::Ambiguous(_) | Self::HeadTooLarge | Self::HeadTooSlow | Self::BodyBroken)
     }
 
     /// The response, in the shape of the contract.

@@ -13,6 +13,8 @@ pub(crate) enum Flaw {
     NotImplemented(&'static str),
     /// A head over `limits.header_bytes`, or with too many lines.
     TooLarge,
+    /// A head that was begun and not whole within `limits.header_timeout`.
+    TooSlow,
 }
 
 /// A `#` in the target, which the URI type drops before anybody can see it.
@@ -33,6 +35,7 @@ impl From<Flaw> for Refusal {
             Flaw::Ambiguous(info) => Self::Ambiguous(info),
             Flaw::NotImplemented(info) => Self::NotImplemented(info),
             Flaw::TooLarge => Self::HeadTooLarge,
+            Flaw::TooSlow => Self::HeadTooSlow,
         }
     }
 }

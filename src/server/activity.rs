@@ -24,6 +24,8 @@ pub(crate) struct Activity {
     exchanges: AtomicU32,
     /// Whether bytes of a head have come that no exchange has begun with yet.
     head: AtomicBool,
+    /// Whether the head that was begun took too long.
+    late: AtomicBool,
     /// When the current phase began, in milliseconds since `opened`.
     since: AtomicU64,
     /// When the client stopped reading, in milliseconds since `opened`, plus one; 0 while it reads.
@@ -71,6 +73,7 @@ impl Activity {
             opened: Instant::now(),
             exchanges: AtomicU32::new(0),
             head: AtomicBool::new(true),
+            late: AtomicBool::new(false),
             since: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
             given_up: AtomicBool::new(false),
@@ -97,6 +100,16 @@ impl Activity {
         self.head.store(true, Relaxed);
         self.since.store(self.now(), Relaxed);
         true
+    }
+
+    /// The head that was begun takes too long: where it can be answered, it is. True the first time.
+    pub(crate) fn refuse_head(&self) -> bool {
+        !self.late.swap(true, Relaxed)
+    }
+
+    /// Whether the head that was begun takes too long.
+    pub(crate) fn is_head_late(&self) -> bool {
+        self.late.load(Relaxed)
     }
 
     /// A head is whole. The exchange lasts as long as the value does.

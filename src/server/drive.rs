@@ -67,6 +67,11 @@ pub(crate) async fn drive(connection: &mut (impl Finish + Unpin), bounds: Bounds
         {
             return Poll::Ready(parked);
         } else if let Poll::Ready(overdue) = poll_due(timer.as_mut(), cx, || told.deadline(&bounds)) {
+            if overdue == Overdue::Head && bounds.activity.refuse_head() {
+                // Polled again, it begins to answer, or is overdue as before.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if overdue == Overdue::NotReading {
                 bounds.activity.give_up();
             }

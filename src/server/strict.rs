@@ -91,6 +91,16 @@ impl<S: AsyncRead + Unpin> Strict<S> {
         Ok(())
     }
 
+    /// A head of which some came, and not all of it in time.
+    fn lateness(&self) -> Option<Flaw> {
+        if self.held.is_empty() || !self.messages.is_at_head() {
+            return None;
+        }
+        // It may have come while an answer was under way: then its time begins behind that.
+        self.activity.heard();
+        self.activity.is_head_late().then_some(Flaw::TooSlow)
+    }
+
     /// Looks whether the answer that is waited for is known; then what came meanwhile is judged.
     fn decide(&mut self) {
         if self.messages.is_undecided()
@@ -144,7 +154,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
             if this.over {
                 return Poll::Pending;
             }
-            if let Some(flaw) = this.messages.flaw() {
+            if let Some(flaw) = this.messages.flaw().or_else(|| this.lateness()) {
                 this.refuse(flaw)?;
                 continue;
             }

@@ -5,15 +5,40 @@ use std::time::{Duration, Instant};
 use crate::harness::{Connection, Gateway, Pair, USER, Upstream, chunked, eventually, upgrade};
 
 #[tokio::test]
-async fn a_head_that_does_not_arrive_in_time_closes_the_connection() {
+async fn a_head_that_does_not_arrive_in_time_is_408_if_any_of_it_came_and_closes_the_connection() {
     let (upstream, gateway, _) = setup("limits.header_timeout = '300ms'").await;
-    for begun in ["", "GET / HTTP/1.1\r\nHost: local"] {
-        let mut connection = gateway.connect().await;
-        connection.send(begun).await;
-        let answer = connection.try_head().await;
-        assert!(answer.is_none_or(|(status, _)| status == 408), "{begun}");
+    let mut silent = gateway.connect().await;
+    assert!(silent.try_head().await.is_none(), "nobody asked anything");
+    for begun in ["G", "GET / HTTP/1.1\r\nHost: local", "\r\n"] {
+        for over_tls in [false, true] {
+            let mut connection = if over_tls { gateway.connect().await } else { gateway.plain().await };
+            connection.send(begun).await;
+            let answer = connection.answer().await;
+            answer.is_refusal(408, "The head of the request took too long");
+            assert_eq!(answer.field("connection"), Some("close"), "{begun}");
+            assert!(connection.closed().await);
+        }
     }
     upstream.saw_nothing();
+    let lines = || gateway.access_log().lines().filter(|line| line.contains(r#""refusal":"slow_head""#)).count();
+    eventually("a line for each", || async { lines() == 6 }).await;
+}
+
+#[tokio::test]
+async fn a_head_that_stops_after_an_answer_is_408_and_one_behind_an_answer_under_way_has_its_time() {
+    let upstream = Upstream::by_hand().await;
+    let gateway = Gateway::with(&upstream, "limits.header_timeout = '300ms'").await;
+    let pair = gateway.login(&USER).await;
+    let mut connection = gateway.connect().await;
+    connection.send(get(&pair) + "GET / HT").await;
+    let mut exchange = upstream.exchange().await;
+    // Longer than the limit above: that nothing happens meanwhile is what is tested here.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    assert_eq!(connection.answer().await.text(), "ok");
+    connection.answer().await.is_refusal(408, "The head of the request took too long");
+    assert!(connection.closed().await);
+    assert_eq!(upstream.count(), 1);
 }
 
 #[tokio::test]
