@@ -32,12 +32,14 @@ pub(crate) fn note(task: &'static str, peer: Option<SocketAddr>) {
     tracing::error!(task, peer, reason = "panicked", "a fault of the gateway ended this task and no other");
 }
 
-/// Has panics said where all else is said. The words of most are left out: what was formatted into them may be a secret.
-pub(crate) fn say_where() {
-    std::panic::set_hook(Box::new(|panic: &PanicHookInfo<'_>| {
+/// Has panics said where all else is said, and `written` called then. The words of most are left out: what was formatted into them
+/// may be a secret.
+pub(crate) fn say_where(written: impl Fn() + Send + Sync + 'static) {
+    std::panic::set_hook(Box::new(move |panic: &PanicHookInfo<'_>| {
         let (thread, words) = (std::thread::current(), words(panic.payload()));
         let (thread, place) = (thread.name(), panic.location().map(tracing::field::display));
         tracing::error!(thread, place, words, "PANIC: please report this line");
+        written();
     }));
 }
 

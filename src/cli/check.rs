@@ -8,7 +8,7 @@ use crate::telemetry::log;
 
 /// Reads the configuration and every file it names.
 pub(super) fn run(file: &Path) -> Result<(), CliError> {
-    log::start(tracing::Level::WARN, LogFormat::Text);
+    log::start(tracing::Level::WARN, LogFormat::Text)?;
     let (config, _server) = super::prepare(file)?;
     let (listeners, routes, upstreams) = (config.listeners.len(), config.routes.len(), config.upstreams.len());
     say(format_args!(

@@ -23,7 +23,7 @@ struct DemoUser {
 
 /// Runs the demo until a signal.
 pub(super) fn run(port: u16) -> Result<(), CliError> {
-    log::start(Level::WARN, LogFormat::Text);
+    log::start(Level::WARN, LogFormat::Text)?;
     let waiting = serve::Waiting::listen()?;
     let folder = tempfile::Builder::new().prefix("gatewarden-demo-").tempdir()?;
     let users = demo_users();

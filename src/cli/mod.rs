@@ -90,7 +90,9 @@ pub fn run() -> ExitCode {
             return if unclear.use_stderr() { ExitCode::from(error::USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    match dispatch(cli.command) {
+    let done = dispatch(cli.command);
+    log::flush();
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say_error(&error);
@@ -119,7 +121,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
 /// The configuration and what it makes, with every problem of the file and of all files it names told at once.
 fn prepare(file: &Path) -> Result<(Config, Server), CliError> {
     let (config, mut problems) = config::survey(file, environment())?;
-    log::start(config.log.level, config.log.format);
+    log::start(config.log.level, config.log.format)?;
     match Server::prepare(&config) {
         Ok(server) if problems.is_empty() => return Ok((config, server)),
         Ok(_) => {}

@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::CliError;
 use crate::config;
 use crate::server::Running;
+use crate::telemetry::log;
 
 /// Runs until a signal, then drains.
 pub(super) fn run(file: &Path) -> Result<(), CliError> {
@@ -52,6 +53,7 @@ impl Waiting {
                     _ = &mut drained => return Ok(()),
                     asked = signals.next() => if asked == Asked::ToEnd {
                         tracing::warn!("a second signal: ending at once");
+                        log::flush();
                         std::process::exit(1);
                     },
                 }

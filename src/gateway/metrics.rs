@@ -8,7 +8,7 @@ use crate::auth::Ended;
 use crate::panics;
 use crate::telemetry::counters::{BOUNDS, ByName, CLASSES, Counters, METHODS, RouteCounters};
 use crate::telemetry::exposition::{Exposition, Kind, Syntax};
-use crate::telemetry::process;
+use crate::telemetry::{log, process};
 
 /// The counters of all workers.
 #[derive(Debug)]
@@ -86,6 +86,8 @@ impl Gateway {
     fn logs(&self, text: &mut Exposition) {
         text.family(Kind::Counter, "gatewarden_log_lines_dropped", "Access lines that were not written.");
         text.sample(&[], self.access_log.dropped());
+        let help = "Messages of the program that were not written to standard error.";
+        text.family(Kind::Counter, "gatewarden_messages_dropped", help).sample(&[], log::dropped());
         let help = "Times that audit lines could not be written; they wait and are tried again.";
         text.family(Kind::Counter, "gatewarden_audit_failures", help).sample(&[], self.audit.failures());
     }

@@ -1,6 +1,8 @@
 //! The program's own messages, on standard error, so that access lines have standard output for themselves.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -9,14 +11,46 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry};
 
+use super::messages::Messages;
+use super::target::{Place, Target};
 use crate::config::LogFormat;
 use crate::panics;
 
+/// How long the last messages of the process may take.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How long whoever panics waits for his words to be written: the process may end with him.
+const PANIC: Duration = Duration::from_millis(100);
+
+/// Those of the process.
+static MESSAGES: OnceLock<Messages> = OnceLock::new();
+
 /// Starts logging for the process, panics included; a second call changes nothing.
-pub fn start(level: Level, format: LogFormat) {
-    panics::say_where();
-    let colours = std::io::stderr().is_terminal();
-    let _already_started = subscriber(level, format, (std::io::stderr, colours)).try_init();
+///
+/// # Errors
+/// When there is no thread that could write.
+pub fn start(level: Level, format: LogFormat) -> io::Result<()> {
+    if MESSAGES.get().is_some() {
+        return Ok(());
+    }
+    let messages = Messages::start(Target::open(Place::Stderr)?)?;
+    let writer = MESSAGES.get_or_init(|| messages);
+    let colours = io::stderr().is_terminal();
+    let _already_started = subscriber(level, format, (|| writer.clone(), colours)).try_init();
+    panics::say_where(|| writer.flush(PANIC));
+    Ok(())
+}
+
+/// Waits until what was said is written, but not for ever. To be called before the process ends.
+pub fn flush() {
+    if let Some(messages) = MESSAGES.get() {
+        messages.flush(LAST_WORDS);
+    }
+}
+
+/// Messages dropped since the start, because nobody read what was written to standard error.
+pub fn dropped() -> u64 {
+    MESSAGES.get().map_or(0, Messages::dropped)
 }
 
 /// What writes messages down, with colours or without. Foreign crates are capped at `info`, whatever `level` says: at `trace`

@@ -7,6 +7,7 @@ mod audit_line;
 pub mod counters;
 pub mod exposition;
 pub mod log;
+mod messages;
 pub mod meter;
 pub mod process;
 mod stamp;

@@ -33,6 +33,11 @@ impl Target {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn into(out: impl Write + Send + 'static) -> Self {
+        Self { path: None, out: Box::new(out), torn: false }
+    }
+
     /// Opens a file anew, for logrotate; where that fails, the old one stays.
     pub(super) fn reopen(&mut self) {
         let Some(path) = &self.path else { return };

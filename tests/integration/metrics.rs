@@ -63,6 +63,7 @@ async fn logins_sessions_and_tunnels_are_counted() {
         ("gatewarden_requests_in_flight", 1.0),
         ("gatewarden_log_lines_dropped_total", 0.0),
         ("gatewarden_audit_failures_total", 0.0),
+        ("gatewarden_messages_dropped_total", 0.0),
     ] {
         assert_eq!(counted.get(name), Some(&expected), "{name}");
     }

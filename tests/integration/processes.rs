@@ -92,5 +92,6 @@ async fn a_second_signal_ends_at_once() {
     process.signal("TERM").await;
     process.says("drain").await;
     process.signal("TERM").await;
+    process.says("a second signal: ending at once").await;
     assert_eq!(process.ended().await, Some(1));
 }

@@ -1,13 +1,17 @@
 //! The disk of a log is full: requests go on, access lines are dropped and counted, and audit lines wait (see `logs`).
 
 use std::fs::OpenOptions;
+use std::io::{PipeReader, PipeWriter, Write as _};
+use std::process::Stdio;
 
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::net::UnixStream;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::get;
-use crate::harness::{Connection, Gateway, Prepared, Process, USER, Upstream, eventually};
+use crate::harness::{Connection, Gateway, Prepared, Process, USER, Upstream, eventually, within};
 
 #[tokio::test]
 async fn access_lines_that_find_no_room_are_dropped_and_counted_and_requests_go_on() {
@@ -27,21 +31,65 @@ async fn a_program_whose_messages_find_no_room_serves_on() {
     let settings = "log = { level = 'info', access = 'none', audit = 'stderr' }\n\
                     listeners = [{ address = 'unix:DIR/a.sock', tls = false }]";
     let prepared = Prepared::new(&gone, settings);
-    let mut process = Command::new(env!("CARGO_BIN_EXE_gatewarden"))
-        .args(["serve", "--config"])
-        .arg(&prepared.path)
-        .stderr(OpenOptions::new().write(true).open("/dev/full").unwrap())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let socket = prepared.dir.path().join("a.sock");
-    eventually("a listener", || async { UnixStream::connect(&socket).await.is_ok() }).await;
-    let mut connection = Connection::over(UnixStream::connect(&socket).await.unwrap());
+    let mut process = serve(&prepared, OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let mut connection = connected(&prepared).await;
     let pair = super::descriptors::login(&mut connection).await;
     for _ in 0..3 {
         connection.request(get("/", &pair)).await.is_refusal(502, "The API cannot be reached");
     }
     assert_eq!(process.try_wait().unwrap(), None, "it lives");
+}
+
+#[tokio::test]
+async fn a_program_whose_messages_nobody_reads_serves_on_drains_and_has_said_all_when_somebody_does() {
+    let gone = Upstream::start().await;
+    gone.stop().await;
+    let settings = "log = { level = 'info', access = 'none', audit = 'DIR/audit.log' }\nserver.workers = 1\n\
+                    listeners = [{ address = 'unix:DIR/a.sock', tls = false }]";
+    for is_read in [false, true] {
+        let prepared = Prepared::new(&gone, settings);
+        let (pipe, stderr, filled) = full_pipe();
+        let mut process = serve(&prepared, stderr);
+        let mut connection = connected(&prepared).await;
+        let pair = super::descriptors::login(&mut connection).await;
+        for _ in 0..3 {
+            connection.request(get("/", &pair)).await.is_refusal(502, "The API cannot be reached");
+        }
+        let reading = is_read.then(|| tokio::task::spawn_blocking(move || std::io::read_to_string(pipe)));
+        let pid = Pid::from_raw(process.id().unwrap() as i32).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        assert_eq!(within("the end", process.wait()).await.unwrap().code(), Some(0), "read: {is_read}");
+        let Some(reading) = reading else { continue };
+        let said = within("the end of its messages", reading).await.unwrap().unwrap().split_off(filled);
+        for text in ["listening", "cannot connect", "drain"] {
+            assert!(said.contains(text), "{text}: {said}");
+        }
+        assert!(said.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{said}");
+    }
+}
+
+/// A pipe that takes nothing until it is read, both its ends, and how much is in it.
+fn full_pipe() -> (PipeReader, PipeWriter, usize) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let flags = fcntl_getfl(&writer).unwrap();
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+    let mut filled = 0;
+    while let Ok(written) = writer.write(&[b'x'; 4096]) {
+        filled += written;
+    }
+    fcntl_setfl(&writer, flags).unwrap();
+    (reader, writer, filled)
+}
+
+fn serve(prepared: &Prepared, stderr: impl Into<Stdio>) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gatewarden"));
+    command.args(["serve", "--config"]).arg(&prepared.path).stderr(stderr).kill_on_drop(true).spawn().unwrap()
+}
+
+async fn connected(prepared: &Prepared) -> Connection {
+    let socket = prepared.dir.path().join("a.sock");
+    eventually("a listener", || async { UnixStream::connect(&socket).await.is_ok() }).await;
+    Connection::over(UnixStream::connect(&socket).await.unwrap())
 }
 
 #[tokio::test]
