@@ -91,14 +91,13 @@ impl<S: AsyncRead + Unpin> Strict<S> {
         Ok(())
     }
 
-    /// A head of which some came, and not all of it in time.
+    /// Whether some of a head has come, and not all of it.
+    fn is_within_head(&self) -> bool {
+        !self.held.is_empty() && self.messages.is_at_head()
+    }
+
     fn lateness(&self) -> Option<Flaw> {
-        if self.held.is_empty() || !self.messages.is_at_head() {
-            return None;
-        }
-        // It may have come while an answer was under way: then its time begins behind that.
-        self.activity.heard();
-        self.activity.is_head_late().then_some(Flaw::TooSlow)
+        (self.is_within_head() && self.activity.is_head_late()).then_some(Flaw::TooSlow)
     }
 
     /// Looks whether the answer that is waited for is known; then what came meanwhile is judged.
@@ -195,6 +194,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Strict<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_within_head() {
+            // It came while an answer was under way, perhaps: then its time begins behind that.
+            self.activity.heard();
+        }
         if self.half_closed.is_some() || (self.messages.is_undecided() && self.activity.is_decided()) {
             // Whoever read in vain meanwhile reads again.
             cx.waker().wake_by_ref();
