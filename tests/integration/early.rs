@@ -86,6 +86,26 @@ async fn an_upstream_that_answers_and_closes_before_it_has_read_is_heard() {
     assert_eq!((answer.status, answer.text()), (413, "big"));
 }
 
+#[tokio::test]
+async fn an_upload_under_which_a_kept_connection_closes_is_502_and_its_client_may_go_on() {
+    let upstream = Upstream::by_hand().await;
+    let gateway = Gateway::start(&upstream).await;
+    let pair = gateway.login(&USER).await;
+    let mut connection = gateway.connect().await;
+    connection.send(format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", pair.lines())).await;
+    let mut kept = upstream.exchange().await;
+    kept.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(connection.answer().await.status, 200);
+    connection.send(upload("/", &pair.lines())).await;
+    connection.send(vec![b'#'; HALF]).await;
+    assert!(kept.some().await.expect("over the same connection").starts_with(b"POST / "));
+    drop(kept);
+    connection.answer().await.is_refusal(502, "The API gave no answer");
+    connection.send(vec![b'#'; HALF]).await;
+    assert_eq!(connection.request("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.status, 401);
+    assert_eq!(upstream.count(), 1, "what may have been acted upon is not sent again");
+}
+
 fn upload(target: &str, lines: &str) -> String {
     format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n{lines}\r\n", 2 * HALF)
 }
