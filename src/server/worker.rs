@@ -54,6 +54,7 @@ impl Post {
     }
 
     async fn work(&mut self) {
+        tracing::debug!("a worker begins");
         let worker = Worker::new(self.gateway.clone(), self.ending.clone());
         let connections = TaskTracker::new();
         let (limits, peers, closing) = (self.limits.clone(), self.peers.clone(), self.closing.clone());
@@ -66,7 +67,10 @@ impl Post {
             loop {
                 tokio::select! {
                     accepted = self.inbox.recv() => match accepted {
-                        Some(accepted) => drop(connections.spawn_local(serving.clone().serve(accepted))),
+                        Some(accepted) => {
+                            tracing::trace!(peer = %accepted.address, "taken by a worker");
+                            drop(connections.spawn_local(serving.clone().serve(accepted)));
+                        }
                         None => break,
                     },
                     _ = sweeps.tick() => worker.sweep(BootTime::now()),

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, Once};
 
+use tokio::net::TcpSocket;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -22,7 +23,8 @@ struct Panicking(AtomicUsize);
 
 impl Subscriber for Panicking {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("gatewarden") && *metadata.level() <= tracing::Level::WARN
+        let is_loud = metadata.target().starts_with("gatewarden") && *metadata.level() <= tracing::Level::WARN;
+        is_loud || metadata.target() == "gatewarden::server::worker"
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -128,6 +130,38 @@ async fn an_accept_loop_that_panics_begins_again_on_the_same_port() {
     eventually("the place", free).await;
     let mut next = within("a connection", gateway.plain()).await;
     assert_eq!(next.request(get("/", &pair)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_workers_loop_that_panics_begins_again_and_what_is_open_stays_so() {
+    listen();
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::with(&upstream, "server.workers = 1").await;
+    let pair = gateway.login(&USER).await;
+    let mut open = gateway.connect().await;
+    assert_eq!(open.request(get("/", &pair)).await.status, 200);
+    let before = panics(&gateway, "worker_loop").await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    panic_over(&format!("peer={} ", socket.local_addr().unwrap()), 1);
+    let mut lost = Connection::over(within("a connection", socket.connect(gateway.plain)).await.unwrap());
+    assert!(lost.closed().await, "the one that it was taking");
+    eventually("the panic to be counted", || async { panics(&gateway, "worker_loop").await == before + 1 }).await;
+    assert_eq!(open.request(get("/", &pair)).await.status, 200);
+    assert_eq!(gateway.plain().await.request(get("/", &pair)).await.status, 200, "the next is taken");
+    drop(open);
+    eventually("places to be free again", || async { nothing_is_open(&gateway).await }).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_panics_begins_again_as_a_whole() {
+    listen();
+    let upstream = Upstream::start().await;
+    panic_over("a worker begins", 1);
+    let gateway = Gateway::with(&upstream, "server.workers = 1").await;
+    let pair = gateway.login(&USER).await;
+    assert_eq!(gateway.get("/", &pair.lines()).await.status, 200);
+    assert!(panics(&gateway, "worker").await > 0);
 }
 
 fn said(text: &str) -> bool {
