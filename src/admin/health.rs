@@ -66,7 +66,7 @@ async fn accept(listener: &TcpListener, metrics: &Metrics, draining: &Cancellati
 }
 
 async fn serve_one((stream, peer): (TcpStream, SocketAddr), metrics: Metrics, draining: CancellationToken) {
-    let _witness = Witness::of("probe", peer);
+    let _witness = Witness::of("probe", Some(peer));
     let service = service_fn(move |request| {
         let answer = answer(&request, draining.is_cancelled(), &*metrics);
         async move { Ok::<_, Infallible>(answer) }

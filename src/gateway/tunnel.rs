@@ -32,7 +32,7 @@ impl Worker {
         let term = Term::new(going.admission, record.clone());
         let (idle_timeout, patience) = (self.gateway.limits.tunnel_idle_timeout, self.gateway.limits.body_idle_timeout);
         self.tunnels.spawn_local(async move {
-            let _witness = Witness::of("tunnel", record.peer.address);
+            let _witness = Witness::of("tunnel", Some(record.peer.address));
             let _over = over.map(CancellationToken::drop_guard);
             if let Ok(downstream) = handshake.downstream.await {
                 let tunnel = Tunnel { downstream, upstream, idle_timeout, patience };

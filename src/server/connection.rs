@@ -63,19 +63,19 @@ pub(crate) struct Serving {
 impl Serving {
     /// Serves one connection to its end. What goes wrong is logged by peer, for there may be no request to log.
     pub(crate) async fn serve(self, accepted: Accepted) {
-        let (witness, activity) = (Witness::of("connection", accepted.address), accepted.activity.clone());
+        let (witness, activity) = (Witness::of("connection", Some(accepted.address)), accepted.activity.clone());
         let worker = self.worker.clone();
         let _counted = worker.meter.connection();
         let ended = self.try_serve(accepted, &witness).await;
         activity.over();
         let Err(ended) = ended else { return };
         worker.meter.counters().broken.add(ended.label());
-        let peer = witness.peer.get();
+        let peer = witness.peer.get().map(tracing::field::display);
         // Load balancers look whether somebody answers, and say nothing.
         if ended.is_usual(activity.is_proven()) {
-            tracing::debug!(%peer, reason = %ended, "connection ended early");
+            tracing::debug!(peer, reason = %ended, "connection ended early");
         } else {
-            tracing::info!(%peer, reason = %ended, "connection ended early");
+            tracing::info!(peer, reason = %ended, "connection ended early");
         }
     }
 
@@ -95,7 +95,7 @@ impl Serving {
         };
         // On the heap, so that it is gone while the connection is open.
         let opened = Box::pin(self.open((stream, &door), &mut peer, &activity)).await;
-        witness.peer.set(peer.address);
+        witness.peer.set(Some(peer.address));
         match opened? {
             Opened::Plain(stream) => Box::pin(self.plain(stream, peer, activity)).await,
             Opened::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {

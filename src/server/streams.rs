@@ -56,7 +56,7 @@ impl<F: Future + 'static> Executor<F> for Streams {
     fn execute(&self, future: F) {
         let (next, patience, peer) = (self.next.borrow_mut().take(), self.patience, self.peer);
         tokio::task::spawn_local(async move {
-            let _witness = Witness::of("stream", peer);
+            let _witness = Witness::of("stream", Some(peer));
             match next {
                 Some(Next::Stream(giving)) => until_done_or_ended(future, &giving, patience).await,
                 Some(Next::Tunnel(over, _exchange)) => tokio::select! {

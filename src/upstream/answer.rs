@@ -13,9 +13,10 @@ use tokio_util::sync::PollSender;
 use super::body::TrailerRule;
 use super::headers::strip_trailers;
 use super::wire::Content;
+use crate::panics::Witness;
 
-/// How long a server may take to read the rest of a request that it has answered already.
-const LATE: std::time::Duration = std::time::Duration::from_secs(4);
+/// What [`pump`] hands over: a part of the answer, or that it was whole. Nothing at all means that the pump is gone.
+type Part = Option<io::Result<Frame<Bytes>>>;
 
 /// The body of an upstream's answer. Read to the end, it gives the connection back.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ enum Source {
     /// Read by whoever reads this.
     Direct(Box<Content>),
     /// Read by a task, which sends the rest of the request as well: the client may finish that before it reads.
-    Piped(mpsc::Receiver<io::Result<Frame<Bytes>>>),
+    Piped(mpsc::Receiver<Part>),
 }
 
 impl AnswerBody {
@@ -76,7 +77,7 @@ impl Body for AnswerBody {
         let mut polled = match &mut this.source {
             Source::Over => return Poll::Ready(None),
             Source::Direct(content) => ready!(content.poll_frame(cx)),
-            Source::Piped(parts) => ready!(parts.poll_recv(cx)),
+            Source::Piped(parts) => ready!(parts.poll_recv(cx)).unwrap_or_else(|| Some(Err(pump_is_gone()))),
         };
         match &mut polled {
             Some(Ok(frame)) => {
@@ -111,7 +112,8 @@ impl Body for AnswerBody {
 }
 
 /// Sends the rest of the request and hands the answer over, until both are whole or nobody takes the answer any more.
-async fn pump(mut content: Content, parts: mpsc::Sender<io::Result<Frame<Bytes>>>) {
+async fn pump(mut content: Content, parts: mpsc::Sender<Part>) {
+    let _witness = Witness::of("upload", None);
     let untaken = parts.clone();
     let (mut untaken, mut parts) = (Box::pin(async move { untaken.closed().await }), PollSender::new(parts));
     let whole = poll_fn(|cx| {
@@ -124,26 +126,59 @@ async fn pump(mut content: Content, parts: mpsc::Sender<io::Result<Frame<Bytes>>
     let whole = whole.await;
     drop((untaken, parts));
     if whole {
+        let patience = content.patience();
         let sent = pin!(poll_fn(|cx| content.poll_sending(cx)));
-        let _late = tokio::time::timeout(LATE, sent).await;
+        let _late = tokio::time::timeout(patience, sent).await;
         content.finish();
     }
 }
 
 /// Ready when the answer was handed over whole, or broke off.
-fn poll_hand_over(
-    content: &mut Content,
-    parts: &mut PollSender<io::Result<Frame<Bytes>>>,
-    cx: &mut Context<'_>,
-) -> Poll<bool> {
+fn poll_hand_over(content: &mut Content, parts: &mut PollSender<Part>, cx: &mut Context<'_>) -> Poll<bool> {
     loop {
         if ready!(parts.poll_reserve(cx)).is_err() {
             return Poll::Ready(false);
         }
-        let Some(part) = ready!(content.poll_frame(cx)) else { return Poll::Ready(true) };
-        let broken = part.is_err();
+        let part = ready!(content.poll_frame(cx));
+        let (whole, broken) = (part.is_none(), matches!(part, Some(Err(_))));
         if parts.send_item(part).is_err() || broken {
             return Poll::Ready(false);
+        }
+        if whole {
+            return Poll::Ready(true);
+        }
+    }
+}
+
+/// The client must not take for whole what the end of its pump cut.
+fn pump_is_gone() -> io::Error {
+    io::Error::other("what reads the answer is gone")
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::upstream::reserved::Reserved;
+
+    async fn read(parts: Vec<Part>) -> Result<Bytes, io::Error> {
+        let (sender, receiver) = mpsc::channel(8);
+        for part in parts {
+            sender.send(part).await.unwrap();
+        }
+        drop(sender);
+        let trailers = TrailerRule { announced: Vec::new(), reserved: Reserved::new([]).into() };
+        let body = AnswerBody { source: Source::Piped(receiver), left: None, trailers, broken: None };
+        body.collect().await.map(|whole| whole.to_bytes())
+    }
+
+    #[tokio::test]
+    async fn an_answer_whose_pump_panics_is_not_taken_for_whole() {
+        let part = || Some(Ok(Frame::data(Bytes::from_static(b"part"))));
+        assert_eq!(read(vec![part(), None]).await.unwrap(), "part");
+        for cut in [vec![part()], vec![]] {
+            assert_eq!(read(cut).await.unwrap_err().kind(), io::ErrorKind::Other);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::Frame;
@@ -59,6 +60,11 @@ impl Content {
                 sending.give_up();
             }
         })
+    }
+
+    /// How long a server that has answered may take to read the rest of the request: as long as the connection may idle.
+    pub(in crate::upstream) fn patience(&self) -> Duration {
+        self.conversation.lease.idle_timeout
     }
 
     /// The next part of the body; `None` at its end.
