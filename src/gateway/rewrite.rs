@@ -95,6 +95,10 @@ pub(super) fn copy(headers: &HeaderMap, hops: &HopByHop, reserved: &Reserved, ou
 
 /// HTTP/2 may send cookies one by one (RFC 9113, section 8.2.3); an HTTP/1.1 upstream expects one line.
 fn copy_cookies(headers: &HeaderMap, outbound: &mut Outbound) {
+    let mut lines = headers.get_all(COOKIE).iter();
+    if let (Some(only), None) = (lines.next(), lines.next()) {
+        return outbound.field(&COOKIE, only);
+    }
     let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
         outbound.field(&COOKIE, &joined);

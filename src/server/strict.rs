@@ -198,8 +198,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Strict<S> {
             // It came while an answer was under way, perhaps: then its time begins behind that.
             self.activity.heard();
         }
-        if self.half_closed.is_some() || (self.messages.is_undecided() && self.activity.is_decided()) {
-            // Whoever read in vain meanwhile reads again.
+        let waited_for_it = self.half_closed.is_some() && !self.activity.is_answering();
+        if waited_for_it || (self.messages.is_undecided() && self.activity.is_decided()) {
+            // Whoever read in vain until the answer was given reads again; before that it would be in vain, over and over.
             cx.waker().wake_by_ref();
         }
         Pin::new(&mut self.stream).poll_flush(cx)

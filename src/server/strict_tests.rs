@@ -102,3 +102,36 @@ async fn what_came_behind_an_upgrade_is_seen_once_the_answer_is_known() {
         assert_eq!(&buffer[..length], behind);
     }
 }
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Woken(std::sync::atomic::AtomicUsize);
+
+impl std::task::Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_closed_its_side_has_nobody_read_over_and_over_until_its_answer_is_given() {
+    let (mut client, server) = tokio::io::duplex(1024);
+    let (activity, woken) = (Activity::new(), Arc::<Woken>::default());
+    let mut strict = Strict::new(server, activity.clone(), 1024);
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    client.shutdown().await.unwrap();
+    let head = strict.read(&mut [0; 256]).await.unwrap();
+    assert!(head > 0);
+    let exchange = activity.begin();
+    let waker = woken.clone().into();
+    let mut cx = Context::from_waker(&waker);
+    let mut buffer = [0; 256];
+    assert!(Pin::new(&mut strict).poll_read(&mut cx, &mut ReadBuf::new(&mut buffer)).is_pending());
+    assert!(Pin::new(&mut strict).poll_flush(&mut cx).is_ready());
+    let woken_by_flush = || woken.0.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(woken_by_flush(), 0);
+    drop(exchange);
+    assert!(Pin::new(&mut strict).poll_flush(&mut cx).is_ready());
+    assert_eq!(woken_by_flush(), 1);
+    assert!(Pin::new(&mut strict).poll_read(&mut cx, &mut ReadBuf::new(&mut buffer)).is_ready(), "the end");
+}
