@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use super::Upstream;
 use super::answer::AnswerBody;
+use super::aside::step_aside;
 use super::body::{BodyFault, TrailerRule};
 use super::choice::Choice;
 use super::connect::Connection;
@@ -182,6 +183,7 @@ impl Exchange<'_> {
         let progress = request.body.progress();
         let patience = Patience::with(self.upstream.policy.response_timeout, progress.clone());
         let mut conversation = Conversation::new(lease, request);
+        step_aside().await;
         let answer = poll_fn(|cx| conversation.poll_head(cx));
         let attempt = match wait(answer, patience, self.admission).await {
             Err(Cut::Late) => Attempt::Failed(Fault::ResponseTimeout),

@@ -1,6 +1,7 @@
 //! The APIs behind: which server, over which connection, and what passes in each direction. Accepts only admitted requests.
 
 mod answer;
+mod aside;
 mod body;
 mod choice;
 mod connect;
