@@ -1,4 +1,4 @@
-"""The proxies under test, each set up for the same work: TLS 1.3, ECDSA P-256, X-Key and X-Access-Token against live pairs."""
+"""The proxies under test, each set up for the same work: TLS 1.3 with tickets, ECDSA P-256, X-Key and X-Access-Token against live pairs."""
 
 import dataclasses
 import pathlib
@@ -17,7 +17,7 @@ class Peer:
     pairs: pathlib.Path
 
 
-def gatewarden(place, resume=True, routes="", servers=1, workers=1):
+def gatewarden(place, routes="", servers=1, workers=1):
     """Everything on: sessions, header hygiene, routes, access log to a file, metrics. It issues the pairs that the others know."""
     port = ground.free_port()
     config = configured(place, port, routes, servers, workers)
@@ -69,12 +69,10 @@ def crowded(place, count):
     return Peer("gatewarden", process, port, pairs)
 
 
-def haproxy(place, resume=False, verify_jwt=False):
+def haproxy(place, verify_jwt=False):
     port, folder = ground.free_port(), place.folder
     (folder / "haproxy.pem").write_text((folder / "certs/server.pem").read_text() + (folder / "certs/server.key").read_text())
     (folder / "map").write_text((folder / "pairs").read_text())
-    tickets = "" if resume else "no-tls-tickets"
-    cache = 20000 if resume else 0
     secret = folder / "token.key"
     jwt = ""
     if verify_jwt:
@@ -88,9 +86,9 @@ def haproxy(place, resume=False, verify_jwt=False):
 global
     nbthread 1
     maxconn {ground.most_connections()}
-    tune.ssl.cachesize {cache}
+    tune.ssl.cachesize 0
     log {folder}/haproxy.sock local0
-    ssl-default-bind-options ssl-min-ver TLSv1.3 {tickets}
+    ssl-default-bind-options ssl-min-ver TLSv1.3
     ssl-default-bind-curves X25519
     ssl-default-bind-ciphersuites TLS_AES_256_GCM_SHA384
 defaults
@@ -116,7 +114,7 @@ backend api
     return Peer("haproxy", process, port, folder / "pairs")
 
 
-def nginx(place, resume=False):
+def nginx(place):
     port, folder = ground.free_port(), place.folder
     pairs = [line.split(" ") for line in (folder / "pairs").read_text().splitlines()]
     (folder / "nginx.map").write_text("".join(f'"{key}:{token}" 1;\n' for key, token in pairs))
@@ -138,8 +136,8 @@ http {{
     upstream api {{ server {place.upstream}; keepalive 512; }}
     ssl_protocols TLSv1.3;
     ssl_ecdh_curve X25519;
-    ssl_session_tickets {"on" if resume else "off"};
-    ssl_session_cache {"shared:one:20m" if resume else "off"};
+    ssl_session_tickets on;
+    ssl_session_cache off;
     keepalive_requests 1000000;
     client_max_body_size 0;
     client_body_temp_path {folder}/nginx-body;
@@ -167,8 +165,8 @@ http {{
     return Peer("nginx", process, port, folder / "pairs")
 
 
-def haproxy_jwt(place, resume=False):
-    peer = haproxy(place, resume, verify_jwt=True)
+def haproxy_jwt(place):
+    peer = haproxy(place, verify_jwt=True)
     return dataclasses.replace(peer, name="haproxy+jwt")
 
 

@@ -19,7 +19,7 @@ def main(binary):
         for scenario in scenarios.ALL:
             if isinstance(scenario, scenarios.Requests):
                 print(f"{scenario.name}: {scenario.title}", flush=True)
-                (peer,) = peers.start(place, ["gatewarden"], resume=scenario.resume)
+                (peer,) = peers.start(place, ["gatewarden"])
                 scenario.run(place, peer, int(scenario.requests * SCALE))
                 place.end(peer.process)
 

@@ -11,7 +11,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
+use rustls::HandshakeKind;
 use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -32,14 +35,16 @@ pub(crate) struct Dialer {
     target: Target,
     connector: TlsConnector,
     protocol: Protocol,
+    resumed: Rc<Cell<usize>>,
 }
 
 impl Dialer {
     pub(crate) fn new(target: &Target, protocol: Protocol, resume: bool) -> Self {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(&target.ca).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        // The one key exchange that all peers have: HAProxy 2.6 knows nothing newer, and would have less to do.
+        let provider = CryptoProvider { kx_groups: vec![kx_group::X25519], ..default_provider() };
+        let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()
             .with_root_certificates(roots)
@@ -47,14 +52,27 @@ impl Dialer {
         let alpn: &[u8] = if protocol == Protocol::H2 { b"h2" } else { b"http/1.1" };
         config.alpn_protocols = vec![alpn.to_vec()];
         config.resumption = if resume { Resumption::in_memory_sessions(256) } else { Resumption::disabled() };
-        Self { target: target.clone(), connector: TlsConnector::from(Arc::new(config)), protocol }
+        Self {
+            target: target.clone(),
+            connector: TlsConnector::from(Arc::new(config)),
+            protocol,
+            resumed: Rc::default(),
+        }
     }
 
     /// A connection after its handshake.
     pub(crate) async fn tls(&self) -> std::io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(self.target.target).await?;
         stream.set_nodelay(true)?;
-        self.connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
+        let stream = self.connector.connect(ServerName::try_from("localhost").unwrap(), stream).await?;
+        let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+        self.resumed.set(self.resumed.get() + usize::from(resumed));
+        Ok(stream)
+    }
+
+    /// Handshakes that took up an earlier session.
+    pub(crate) fn resumed(&self) -> usize {
+        self.resumed.get()
     }
 
     /// A connection that takes requests.

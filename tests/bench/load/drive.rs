@@ -92,7 +92,9 @@ pub(crate) async fn run(plan: Plan) {
         lanes.spawn_local(run.clone().lane(sender));
     }
     while lanes.join_next().await.is_some() {}
-    run.measured.take().print(run.start.elapsed());
+    let mut measured = run.measured.take();
+    measured.resumed = run.dialer.resumed();
+    measured.print(run.start.elapsed());
 }
 
 impl Run {

@@ -10,6 +10,8 @@ pub(crate) struct Measured {
     micros: Vec<u32>,
     errors: usize,
     unexpected: usize,
+    /// Handshakes that took up an earlier session.
+    pub(crate) resumed: usize,
 }
 
 impl Measured {
@@ -30,6 +32,7 @@ impl Measured {
             "{}",
             json!({
                 "requests": self.micros.len(), "errors": self.errors, "unexpected": self.unexpected,
+                "resumed": self.resumed,
                 "seconds": took.as_secs_f64(), "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "max": at(1.0),
             })
         );
