@@ -5,6 +5,7 @@ mod clients;
 mod names;
 mod resumption;
 mod sources;
+mod suites;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::server::WebPkiClientVerifier;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +12,7 @@ use super::certificates::Pair;
 use super::clients::Trust;
 use super::names::ByName;
 use super::resumption::Resumption;
+use super::suites;
 use crate::clock::BootTime;
 use crate::config::{self, Problems, TlsVersion};
 use crate::kept::Kept;
@@ -77,7 +77,7 @@ impl Sources {
             TlsVersion::V1_3 => &[&rustls::version::TLS13],
         };
         let verifier = trust.as_ref().map_or_else(WebPkiClientVerifier::no_client_auth, |trust| trust.verifier.clone());
-        let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+        let builder = ServerConfig::builder_with_provider(Arc::new(suites::provider()));
         let builder = builder.with_protocol_versions(versions).ok()?.with_client_cert_verifier(verifier);
         let names = ByName::new(self.pairs.iter().map(Kept::value));
         let mut config = builder.with_cert_resolver(Arc::new(names));
