@@ -65,7 +65,7 @@ class Variants:
     title: str
     variants: dict
     good: str
-    requests: int = 30_000
+    requests: int = 10_000
     unit = "CPU us a request"
 
     def measure(self, place, said):
@@ -121,7 +121,7 @@ class Flood:
         peer = peers.gatewarden(place)
         paced = ["--pairs", peer.pairs, "--expect", 200, "--rate", self.rate, "--requests", self.rate * self.seconds]
         costs, more = {"alone": [], "beside a flood": []}, {}
-        for _ in range(said.rounds):
+        for _ in range(min(said.rounds, 5)):
             for label in costs:
                 flood = self.flood(place, peer) if label != "alone" else None
                 measured = place.drive(peer.port, *paced)
@@ -160,7 +160,7 @@ ALL = [
     Crowds(
         "8b", "live sessions, cost of a request",
         {f"{count:,} sessions": {"count": count} for count in Sessions.counts},
-        "at most 1.10 of the least", requests=20_000,
+        "at most 1.10 of the least", requests=8_000,
     ),
     Variants(
         "9", "routes", {f"{count:,} routes": routes(count) for count in [1, 10, 100, 1000]}, "flat: at most 1.05",
@@ -173,6 +173,6 @@ ALL = [
     Variants(
         "11", "workers; two share their cores with the load generator",
         {f"{count} workers": {"workers": count} for count in [1, 2]}, "CPU a request as with one: at most 1.10",
-        requests=60_000,
+        requests=20_000,
     ),
 ]  # fmt: skip

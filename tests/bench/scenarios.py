@@ -154,16 +154,16 @@ FRESH = ["--fresh", "--connections", 16]
 # rustls keeps eight tickets of a server.
 RESUMED = ["--fresh", "--connections", 8, "--resume"]
 ALL = [
-    Requests("1", "HTTP/1.1, 64 connections kept, 1 KiB answers", 60_000, ["--connections", 64], paced=True),
+    Requests("1", "HTTP/1.1, 64 connections kept, 1 KiB answers", 20_000, ["--connections", 64], paced=True),
     Requests(
-        "2", "HTTP/2, 8 connections x 32 streams, 1 KiB answers", 60_000,
+        "2", "HTTP/2, 8 connections x 32 streams, 1 KiB answers", 20_000,
         ["--protocol", "h2", "--connections", 8, "--streams", 32], paced=True,
     ),
-    Requests("3", "a new TLS connection for each request, no resumption", 3_000, FRESH),
-    Requests("3b", "a resumed TLS connection for each request", 3_000, RESUMED, resume=True),
-    Requests("4", "refused: a wrong token", 60_000, ["--connections", 64], wrong=True),
-    Requests("5", "1 MiB downloads", 2_000, ["--connections", 8, "--path", "/bytes/1048576"]),
-    Requests("5b", "10 MiB uploads", 200, ["--connections", 8, "--path", "/sink", "--upload", 10 << 20]),
+    Requests("3", "a new TLS connection for each request, no resumption", 1_000, FRESH),
+    Requests("3b", "a resumed TLS connection for each request", 1_000, RESUMED, resume=True),
+    Requests("4", "refused: a wrong token", 20_000, ["--connections", 64], wrong=True),
+    Requests("5", "1 MiB downloads", 600, ["--connections", 8, "--path", "/bytes/1048576"]),
+    Requests("5b", "10 MiB uploads", 60, ["--connections", 8, "--path", "/sink", "--upload", 10 << 20]),
     Idle("6", "memory of idle TLS connections after one request", 10_000),
-    Tunnels("7", "WebSocket messages over 1,000 tunnels", 200_000, []),
+    Tunnels("7", "WebSocket messages over 1,000 tunnels", 80_000, []),
 ]  # fmt: skip
