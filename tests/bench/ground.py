@@ -77,7 +77,7 @@ class Ground:
 
     def bench(self, name):
         """A benchmark that cargo built last."""
-        built = (path for path in (self.root / "target/release/deps").glob(f"{name}-*") if not path.suffix)
+        built = (path for path in (self.root / "target/bench/build/release/deps").glob(f"{name}-*") if not path.suffix)
         return max((path for path in built if os.access(path, os.X_OK)), key=lambda path: path.stat().st_mtime)
 
     def __enter__(self):

@@ -1,4 +1,4 @@
-"""What is measured: each scenario is one kind of work for all peers, in rounds A B C A B C."""
+"""What is measured: each scenario is one kind of work for all peers, in rounds, each of which another peer begins: A B C, B C A."""
 
 import dataclasses
 import statistics
@@ -57,8 +57,9 @@ class Requests:
         requests = max(200, int(self.requests * said.scale))
         cost, speed = {peer.name: [] for peer in started}, {peer.name: [] for peer in started}
         self.run(place, started[0], requests // 4)
-        for _ in range(said.rounds):
-            for peer in started:
+        for turn in range(said.rounds):
+            first = turn % len(started)
+            for peer in started[first:] + started[:first]:
                 before = ground.cpu_micros(peer.process.pid)
                 measured = self.run(place, peer, requests)
                 cost[peer.name].append((ground.cpu_micros(peer.process.pid) - before) / requests)
