@@ -142,6 +142,7 @@ http {{
     client_max_body_size 0;
     client_body_temp_path {folder}/nginx-body;
     proxy_temp_path {folder}/nginx-proxy;
+    proxy_max_temp_file_size 0;
     fastcgi_temp_path {folder}/nginx-f; uwsgi_temp_path {folder}/nginx-u; scgi_temp_path {folder}/nginx-s;
     server {{
         listen 127.0.0.1:{port} ssl http2;
@@ -152,7 +153,6 @@ http {{
             proxy_pass http://api;
             proxy_http_version 1.1;
             proxy_request_buffering off;
-            proxy_buffering off;
             proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Connection $connection_upgrade;
         }}
