@@ -1,5 +1,5 @@
 //! The cipher suites of aws-lc-rs, but for how TLS 1.3 derives keys: its HKDF extracts a secret anew for each key that is expanded from
-//! it, which doubles the hashing of a handshake. rustls's own, over the same HMAC, extracts once.
+//! it, which makes a handshake hash a third more. rustls's own, over the same HMAC, extracts once.
 
 use std::sync::LazyLock;
 
