@@ -1,19 +1,19 @@
 //! The threads that check passwords: few, of low priority, behind a bounded queue. Knows no passwords.
 
 use std::collections::VecDeque;
-use std::io;
-use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
 use tokio::sync::oneshot;
 
 use crate::config::Login;
 use crate::panics;
 
-/// Nice enough that a login storm takes nothing from requests that hold a session.
+/// Nice enough that logins take little from requests that hold a session.
 const NICENESS: i32 = 10;
 
 /// Lowers this thread's priority.
@@ -23,29 +23,36 @@ pub(super) fn step_back() {
     }
 }
 
+/// Leaves this thread only the time that nobody else wants, for good: niceness alone lets a check finish its slice of
+/// milliseconds before a request that has just come.
+fn stand_aside() {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let thread = thread_priority::thread_native_id();
+    if let Err(error) = thread_priority::set_thread_priority_and_policy(thread, ThreadPriority::Min, idle) {
+        tracing::debug!(%error, "password checks of a flood run as others do");
+    }
+}
+
 /// The queue was full, or the check's turn didn't come in time, or it panicked.
 pub(super) struct Overloaded;
 
-/// Runs checks on its own threads. Those end once it is dropped and their check is done.
+/// Runs checks on its own threads. Those start as checks come and end when none waits.
 pub(super) struct Checks {
     shared: Arc<Shared>,
-    threads: NonZeroUsize,
-    queue: usize,
     timeout: Duration,
 }
 
-#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    changed: Condvar,
+    threads: usize,
+    queue: usize,
 }
 
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Job>,
-    /// Threads that run no check.
-    free: usize,
-    closed: bool,
+    /// Threads that live.
+    running: usize,
 }
 
 struct Job {
@@ -59,24 +66,16 @@ struct Job {
 struct GiveUp(Arc<AtomicBool>);
 
 impl Checks {
-    /// Starts `concurrency` threads.
-    ///
-    /// # Errors
-    /// The system's, where it gives no thread.
-    pub(super) fn start(login: &Login) -> io::Result<Self> {
-        let (threads, queue, timeout) = (login.concurrency, login.queue, login.queue_timeout);
-        let checks = Self { shared: Arc::default(), threads, queue, timeout };
-        checks.shared.lock().free = login.concurrency.get();
-        for _ in 0..login.concurrency.get() {
-            let shared = Arc::clone(&checks.shared);
-            std::thread::Builder::new().name("password-check".into()).spawn(move || shared.work())?;
-        }
-        Ok(checks)
+    /// None runs yet.
+    pub(super) fn new(login: &Login) -> Self {
+        let shared = Shared { state: Mutex::default(), threads: login.concurrency.get(), queue: login.queue };
+        Self { shared: Arc::new(shared), timeout: login.queue_timeout }
     }
 
     /// Whether these are what the configuration wants.
     pub(super) fn suit(&self, login: &Login) -> bool {
-        (self.threads, self.queue, self.timeout) == (login.concurrency, login.queue, login.queue_timeout)
+        let own = (self.shared.threads, self.shared.queue, self.timeout);
+        own == (login.concurrency.get(), login.queue, login.queue_timeout)
     }
 
     /// The answer that `check` sends from one of the threads; it may go on working afterwards.
@@ -95,26 +94,22 @@ impl Checks {
             let _ = start.send(());
             check(send);
         });
-        self.enqueue(Job { given_up: Arc::clone(&give_up.0), deadline, work })?;
+        self.shared.admit(Job { given_up: Arc::clone(&give_up.0), deadline, work })?;
         // Only the wait has a deadline: what has begun is paid for and answers.
         if tokio::time::timeout_at(deadline.into(), started).await.is_err() && give_up.now() {
             return Err(Overloaded);
         }
         (&mut answer).await.map_err(|_| Overloaded)
     }
+}
 
-    fn enqueue(&self, job: Job) -> Result<(), Overloaded> {
-        let mut state = self.shared.lock();
-        if state.waiting.len() >= state.free + self.queue {
-            state.waiting.retain(|job| !job.given_up.load(Relaxed));
+impl Job {
+    fn run(self) {
+        // Claimed by the same swap with which a login gives up: exactly one of both gets it.
+        let wanted = !self.given_up.swap(true, Relaxed) && Instant::now() <= self.deadline;
+        if wanted && catch_unwind(AssertUnwindSafe(self.work)).is_err() {
+            panics::note("password_check", None);
         }
-        if state.waiting.len() >= state.free + self.queue {
-            return Err(Overloaded);
-        }
-        state.waiting.push_back(job);
-        drop(state);
-        self.shared.changed.notify_one();
-        Ok(())
     }
 }
 
@@ -125,13 +120,6 @@ impl GiveUp {
     }
 }
 
-impl Drop for Checks {
-    fn drop(&mut self) {
-        self.shared.lock().closed = true;
-        self.shared.changed.notify_all();
-    }
-}
-
 impl Drop for GiveUp {
     fn drop(&mut self) {
         self.0.store(true, Relaxed);
@@ -139,30 +127,56 @@ impl Drop for GiveUp {
 }
 
 impl Shared {
-    fn work(&self) {
+    /// Begins the job, or lets it wait while all threads are busy.
+    fn admit(self: &Arc<Self>, job: Job) -> Result<(), Overloaded> {
+        let mut state = self.lock();
+        if state.running < self.threads {
+            return self.start(&mut state, job);
+        }
+        if state.waiting.len() >= self.queue {
+            state.waiting.retain(|job| !job.given_up.load(Relaxed));
+        }
+        if state.waiting.len() >= self.queue {
+            return Err(Overloaded);
+        }
+        state.waiting.push_back(job);
+        Ok(())
+    }
+
+    fn start(self: &Arc<Self>, state: &mut State, job: Job) -> Result<(), Overloaded> {
+        let shared = Arc::clone(self);
+        let started = thread::Builder::new().name("password-check".into()).spawn(move || shared.work(job));
+        let started = started.map_err(|error| {
+            tracing::warn!(%error, "no thread to check a password: raise the limit on threads");
+            Overloaded
+        });
+        started.map(|_| state.running += 1)
+    }
+
+    fn work(&self, first: Job) {
         step_back();
-        while let Some(job) = self.next() {
-            // Claimed by the same swap with which a login gives up: exactly one of both gets it.
-            let wanted = !job.given_up.swap(true, Relaxed) && Instant::now() <= job.deadline;
-            if wanted && catch_unwind(AssertUnwindSafe(job.work)).is_err() {
-                panics::note("password_check", None);
+        first.run();
+        let mut aside = false;
+        while let Some((job, crowded)) = self.next() {
+            // No thread may take this back, but this one ends with the queue.
+            if crowded && !aside {
+                stand_aside();
+                aside = true;
             }
-            self.lock().free += 1;
+            job.run();
         }
     }
 
-    fn next(&self) -> Option<Job> {
+    /// The job that waits longest, and whether half the queue was taken: then it isn't a few people who log in. Absent where
+    /// none waits and the thread is to end.
+    fn next(&self) -> Option<(Job, bool)> {
         let mut state = self.lock();
-        loop {
-            if state.closed {
-                return None;
-            }
-            if let Some(job) = state.waiting.pop_front() {
-                state.free -= 1;
-                return Some(job);
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        let crowded = 2 * state.waiting.len() > self.queue;
+        let next = state.waiting.pop_front();
+        if next.is_none() {
+            state.running -= 1;
         }
+        next.map(|job| (job, crowded))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -15,7 +15,7 @@ fn checks(threads: usize, queue: usize, timeout: Duration) -> Checks {
         queue_timeout: timeout,
         throttle: Throttle { per_user: NonZeroU32::MIN, per_network: NonZeroU32::MIN, window: Duration::ZERO },
     };
-    Checks::start(&login).unwrap()
+    Checks::new(&login)
 }
 
 const LONG: Duration = Duration::from_secs(60);
@@ -113,7 +113,7 @@ async fn who_hangs_up_frees_its_place_in_the_queue_but_not_a_running_thread() {
     }
     second.abort();
     assert!(second.await.unwrap_err().is_cancelled());
-    assert_eq!(checks.shared.lock().free, 0, "the check of the first still runs");
+    assert_eq!(checks.shared.lock().running, 1, "the check of the first still runs");
     drop(open);
     assert_eq!(checks.run(quick).await.ok(), Some(2));
 }
@@ -127,6 +127,13 @@ async fn a_panic_costs_one_check_and_no_thread() {
     assert_eq!(checks.run(quick).await.ok(), Some(2));
 }
 
+fn policy(answer: oneshot::Sender<ThreadSchedulePolicy>) {
+    let _ = answer.send(thread_priority::thread_schedule_policy().unwrap());
+}
+
+const ORDINARY: ThreadSchedulePolicy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
+const IDLE: ThreadSchedulePolicy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+
 #[tokio::test]
 async fn checks_run_below_normal_priority_and_requests_do_not() {
     let nice = || rustix::process::getpriority_process(None).unwrap();
@@ -135,4 +142,43 @@ async fn checks_run_below_normal_priority_and_requests_do_not() {
     let theirs = checks.run(move |answer| _ = answer.send(nice())).await.ok();
     assert!(theirs.unwrap() > own || own == 19);
     assert_eq!(rustix::process::getpriority_process(None).unwrap(), own);
+}
+
+/// How checks ran that waited together for the only thread.
+async fn policies_of(many: usize, checks: &Arc<Checks>) -> Vec<ThreadSchedulePolicy> {
+    let (open, running, check) = gate();
+    let busy = tokio::spawn({
+        let checks = Arc::clone(checks);
+        async move { checks.run(check).await.ok() }
+    });
+    begun(running).await;
+    let waiting: Vec<_> = std::iter::repeat_with(|| Arc::clone(checks))
+        .take(many)
+        .map(|checks| tokio::spawn(async move { checks.run(policy).await.ok().unwrap() }))
+        .collect();
+    while checks.shared.lock().waiting.len() < many {
+        tokio::task::yield_now().await;
+    }
+    drop(open);
+    busy.await.unwrap();
+    let mut policies = Vec::new();
+    for one in waiting {
+        policies.push(one.await.unwrap());
+    }
+    policies
+}
+
+#[tokio::test]
+async fn checks_stand_aside_once_half_the_queue_is_taken_until_none_waits() {
+    let checks = Arc::new(checks(1, 4, LONG));
+    assert_eq!(policies_of(3, &checks).await, [IDLE; 3]);
+    while checks.shared.lock().running > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(checks.run(policy).await.ok(), Some(ORDINARY), "a later login is no part of the flood");
+}
+
+#[tokio::test]
+async fn a_few_that_wait_are_no_flood() {
+    assert_eq!(policies_of(2, &Arc::new(checks(1, 4, LONG))).await, [ORDINARY; 2]);
 }

@@ -35,7 +35,7 @@ pub struct Directories {
 }
 
 impl Directories {
-    /// Reads every directory and starts the threads that check passwords, or takes those of `before` over. Absent with every
+    /// Reads every directory, and takes the threads that check passwords over from `before`, where they suit. Absent with every
     /// problem added, else.
     pub fn load(
         directories: &[config::Directory],
@@ -50,14 +50,8 @@ impl Directories {
         let loaded: Vec<_> = directories.iter().map(read).collect();
         let directories = loaded.into_iter().collect::<Option<Vec<_>>>()?;
         let running = before.map(|before| &before.checks).filter(|checks| checks.suit(login));
-        match running.map_or_else(|| Checks::start(login).map(Arc::new), |checks| Ok(Arc::clone(checks))) {
-            Ok(checks) => Some(Self::new(directories, checks, login.hide_unknown_users)),
-            Err(error) => {
-                let place = config::Place::whole(directories.first()?.path());
-                problems.add(&place, format!("no thread to check passwords: {error}"), "raise the limit on threads");
-                None
-            }
-        }
+        let checks = running.map_or_else(|| Arc::new(Checks::new(login)), Arc::clone);
+        Some(Self::new(directories, checks, login.hide_unknown_users))
     }
 
     /// Reads every file again. One with problems, which are added, stays as it was.
