@@ -29,6 +29,7 @@
 //! | `admin` | the probes and /metrics |
 //! | [`telemetry`] | the program's own messages, the access log, the audit log, what is counted |
 //! | `private` | files that hold secrets and that others can read |
+//! | `unreadable` | what is said of a named file that cannot be read |
 //! | `watch`, `kept`, `pem` | files that changed, and what was read from them: the last good one stays in use |
 //! | `sync` | the locks, counters and maps that several threads share, which tests replace to try every order of events |
 //! | `seldom` | what is said once in a while, with how often it happened |
@@ -54,5 +55,6 @@ mod seldom;
 pub mod server;
 mod sync;
 pub mod telemetry;
+mod unreadable;
 pub mod upstream;
 mod watch;

@@ -1,14 +1,13 @@
 //! Reads certificates and private keys from PEM files, and says what to do where they cannot be read.
 
 use std::fs::File;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem::{Error, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::{Located, Place, Problems};
-use crate::private;
+use crate::{private, unreadable};
 
 const FIX: &str = "give a PEM file, or make one with `gatewarden cert dev --dir certs`";
 
@@ -46,18 +45,18 @@ fn read_private(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
 }
 
 fn cannot_read<T>((place, file): (&Place, &Path), (key, error): (&str, &Error), problems: &mut Problems) -> Option<T> {
-    let fix = match error {
-        Error::Io(error) if error.kind() == ErrorKind::PermissionDenied => {
-            "let the user that the gateway runs as read it: mode 0640 and that user's group"
-        }
-        _ => FIX,
+    let (what, fix) = match error {
+        Error::Io(error) => unreadable::explain(file, error, FIX),
+        _ => (format!("{}: {error}", file.display()), FIX.to_owned()),
     };
-    problems.add(place, format!("{key}: cannot read {} ({error})", file.display()), fix);
+    problems.add(place, format!("{key}: cannot read {what}"), fix);
     None
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
 
     #[test]

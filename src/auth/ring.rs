@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::token::AccessToken;
 use crate::config::{Located, Problems, Secret, Tokens};
-use crate::private;
+use crate::{private, unreadable};
 
 /// The most bytes of a secret: what is longer is some other file.
 const LONGEST: u64 = 64 * 1024;
@@ -103,15 +103,23 @@ fn read_secret(file: &Located<PathBuf>, problems: &mut Problems) -> Option<Secre
         Ok(secret) if secret.expose().len() >= SHORTEST => Some(secret),
         Ok(secret) => {
             let what = format!("token secret {} has {} bytes", file.value.display(), secret.expose().len());
-            problems.add(&file.place, what, format!("a secret has at least {SHORTEST}: gatewarden secret new FILE"));
+            problems.add(
+                &file.place,
+                what,
+                format!("a secret has at least {SHORTEST}; name another, or {}", make(&file.value)),
+            );
             None
         }
         Err(error) => {
-            let what = format!("token secret {}: {error}", file.value.display());
-            problems.add(&file.place, what, "make one with: gatewarden secret new FILE");
+            let (what, fix) = unreadable::explain(&file.value, &error, &make(&file.value));
+            problems.add(&file.place, format!("token secret {what}"), fix);
             None
         }
     }
+}
+
+fn make(path: &Path) -> String {
+    format!("make one with: gatewarden secret new {}", path.display())
 }
 
 fn read(path: &Path) -> io::Result<Secret> {
@@ -206,7 +214,16 @@ mod tests {
         let missing = Located { value: "/nowhere/token.key".into(), place: Place::whole(Path::new("g.toml")) };
         let mut problems = Problems::default();
         assert!(Ring::load(&Tokens { secret_files: vec![missing] }, &mut problems).is_none());
-        assert!(problems.to_string().contains("/nowhere/token.key"));
+        assert!(problems.to_string().ends_with("; make one with: gatewarden secret new /nowhere/token.key\n"));
+    }
+
+    #[test]
+    fn a_folder_is_no_secret_to_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = Located { value: folder.path().to_owned(), place: Place::whole(Path::new("g.toml")) };
+        let mut problems = Problems::default();
+        assert!(Ring::load(&Tokens { secret_files: vec![named] }, &mut problems).is_none());
+        assert!(problems.to_string().ends_with("is a directory; name a file in it\n"), "{problems}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) fn parse(path: &Path, text: &str, problems: &mut Problems) -> Vec<Rec
 
 /// Reads one file, and notes what is wrong where.
 pub(super) struct Reader<'a> {
-    path: &'a Path,
+    pub(super) path: &'a Path,
     text: &'a str,
     problems: &'a mut Problems,
     /// The text is not quite TOML: what seems to be missing may just not have been understood.

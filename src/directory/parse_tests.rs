@@ -86,6 +86,15 @@ fn every_problem_is_found_at_once_with_its_line() {
 }
 
 #[test]
+fn a_bad_hash_is_mended_by_a_command_with_the_file_and_the_name() {
+    for (name, shown) in [("ann@a.example", "ann@a.example"), ("a b", "NAME")] {
+        let (_, problems) = read(&format!("[[users]]\nname = \"{name}\"\npassword = \"planted\"\n"));
+        let fix = format!("; make one with: gatewarden user passwd --users users.toml {shown}");
+        assert!(problems.iter().any(|problem| problem.ends_with(&fix)), "{problems:?}");
+    }
+}
+
+#[test]
 fn syntax_errors_do_not_hide_what_else_is_wrong() {
     let (_, problems) = read("[[users]]\nname = \"a\nrole = \"a/b\"\n[[users]]\nname = \"x y\"\npassword = \n");
     let all = problems.join("\n");

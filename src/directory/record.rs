@@ -8,7 +8,6 @@ use super::hash::StoredHash;
 use super::parse::Reader;
 use super::{Principal, Role, canonical};
 
-const HASHES: &str = "make one with: gatewarden user passwd --users FILE NAME";
 const KEYS: [&str; 4] = ["name", "password", "role", "attributes"];
 
 /// A user as written.
@@ -59,7 +58,10 @@ impl Reader<'_> {
         match StoredHash::parse(&text) {
             Ok(hash) => Some((text, hash)),
             Err(what) => {
-                self.problem(offset, format!("password: {what}"), HASHES);
+                let name = table.get("name").and_then(|name| name.get_ref().as_str());
+                let name = name.filter(|name| canonical(name).is_some()).unwrap_or("NAME");
+                let fix = format!("make one with: gatewarden user passwd --users {} {name}", self.path.display());
+                self.problem(offset, format!("password: {what}"), fix);
                 None
             }
         }

@@ -12,7 +12,7 @@ use super::record::Record;
 use super::rewrites::{Rewrite, Rewrites};
 use super::{Principal, parse};
 use crate::config::{self, Problems};
-use crate::private;
+use crate::{private, unreadable};
 
 /// The users of one file, by canonical name.
 pub(super) struct Users {
@@ -54,8 +54,9 @@ impl Users {
         let text = match read_text(path) {
             Ok(text) => text,
             Err(error) => {
-                let what = format!("users file {}: {error}", path.display());
-                problems.add(&file.directory.path.place, what, "make one with: gatewarden user add --users FILE NAME");
+                let make = format!("make one with: gatewarden user add --users {} NAME", path.display());
+                let (what, fix) = unreadable::explain(path, &error, &make);
+                problems.add(&file.directory.path.place, format!("users file {what}"), fix);
                 return None;
             }
         };
