@@ -28,7 +28,7 @@
 //! | [`upstream`] | servers, pools, headers, bodies, second attempts, tunnels |
 //! | `admin` | the probes and /metrics |
 //! | [`telemetry`] | the program's own messages, the access log, the audit log, what is counted |
-//! | `private` | files that hold secrets and that others can read |
+//! | `plain_file` | files of the configuration: regular ones, up to a size; secrets that others can read |
 //! | `unreadable` | what is said of a named file that cannot be read |
 //! | `watch`, `kept`, `pem` | files that changed, and what was read from them: the last good one stays in use |
 //! | `sync` | the locks, counters and maps that several threads share, which tests replace to try every order of events |
@@ -50,7 +50,7 @@ mod hex;
 mod kept;
 mod panics;
 mod pem;
-mod private;
+mod plain_file;
 mod seldom;
 pub mod server;
 mod sync;

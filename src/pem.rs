@@ -1,13 +1,14 @@
 //! Reads certificates and private keys from PEM files, and says what to do where they cannot be read.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem::{Error, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
 
 use crate::config::{Located, Place, Problems};
-use crate::{private, unreadable};
+use crate::plain_file::{self, LONGEST_TEXT};
+use crate::unreadable;
 
 const FIX: &str = "give a PEM file, or make one with `gatewarden cert dev --dir certs`";
 
@@ -16,8 +17,7 @@ pub(crate) fn read_certificates(
     (key, file): (&str, &Located<PathBuf>),
     problems: &mut Problems,
 ) -> Option<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(&file.value).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
+    match read_public(&file.value) {
         Ok(certificates) if !certificates.is_empty() => Some(certificates),
         Ok(_) => {
             problems.add(&file.place, format!("{key}: no certificate in {}", file.value.display()), FIX);
@@ -38,10 +38,14 @@ pub(crate) fn read_key(
     }
 }
 
+fn read_public(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let text = plain_file::read(path, LONGEST_TEXT).map_err(Error::Io)?;
+    CertificateDer::pem_slice_iter(&text).collect()
+}
+
 fn read_private(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
-    let mut file = File::open(path).map_err(Error::Io)?;
-    private::warn_if_open("a private key", (path, &file)).map_err(Error::Io)?;
-    PrivateKeyDer::from_pem_reader(&mut file)
+    let text = plain_file::read_private("a private key", path, LONGEST_TEXT).map(Zeroizing::new);
+    PrivateKeyDer::from_pem_slice(&text.map_err(Error::Io)?)
 }
 
 fn cannot_read<T>((place, file): (&Place, &Path), (key, error): (&str, &Error), problems: &mut Problems) -> Option<T> {

@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use crate::plain_file;
+
 /// What is wrong and what to do; `make` is how to come by such a file, or by the right one.
 pub(crate) fn explain(path: &Path, error: &io::Error, make: &str) -> (String, String) {
     let what = format!("{}: {error}", sought(path));
@@ -16,7 +18,7 @@ pub(crate) fn explain(path: &Path, error: &io::Error, make: &str) -> (String, St
         }
         ErrorKind::IsADirectory => "name a file in it".into(),
         ErrorKind::InvalidData => "save the file as UTF-8".into(),
-        _ => make.to_owned(),
+        _ => plain_file::remedy(error).unwrap_or(make).into(),
     };
     (what, fix)
 }
@@ -53,6 +55,7 @@ mod tests {
             assert!(fix(path, ErrorKind::PermissionDenied).contains("mode 0640"));
             assert_eq!(fix(path, ErrorKind::IsADirectory), "name a file in it");
             assert_eq!(fix(path, ErrorKind::InvalidData), "save the file as UTF-8");
+            assert!(fix(path, ErrorKind::InvalidInput).starts_with("name a regular file"));
         }
     }
 }

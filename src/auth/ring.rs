@@ -1,7 +1,7 @@
 //! The ring of token secrets: the first signs, all are remembered. Knows no sessions.
 
 use std::fmt;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::hmac;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::token::AccessToken;
 use crate::config::{Located, Problems, Secret, Tokens};
-use crate::{private, unreadable};
+use crate::{plain_file, unreadable};
 
 /// The most bytes of a secret: what is longer is some other file.
 const LONGEST: u64 = 64 * 1024;
@@ -123,16 +123,7 @@ fn make(path: &Path) -> String {
 }
 
 fn read(path: &Path) -> io::Result<Secret> {
-    let file = std::fs::File::open(path)?;
-    let size = private::warn_if_open("a token secret", (path, &file))?;
-    // Room for all from the start: a buffer that grows leaves its bytes behind.
-    let mut bytes = Vec::with_capacity(usize::try_from(size.min(LONGEST)).unwrap_or_default() + SHORTEST);
-    file.take(LONGEST + 1).read_to_end(&mut bytes)?;
-    let secret = Secret::new(bytes);
-    if secret.expose().len() as u64 > LONGEST {
-        return Err(io::Error::other(format!("it is longer than {LONGEST} bytes")));
-    }
-    Ok(secret)
+    plain_file::read_private("a token secret", path, LONGEST).map(Secret::new)
 }
 
 #[cfg(test)]
@@ -195,7 +186,10 @@ mod tests {
         let longest = usize::try_from(LONGEST).unwrap();
         assert!(load(&[&vec![b'x'; longest]]).0.is_some());
         let (ring, problems) = load(&[&vec![b'x'; longest + 1]]);
-        assert!(ring.is_none() && problems.to_string().contains("longer than"), "{problems}");
+        assert!(
+            ring.is_none() && problems.to_string().contains("it is larger than 64 KiB; name the right file"),
+            "{problems}"
+        );
     }
 
     #[test]

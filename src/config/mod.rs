@@ -42,6 +42,7 @@ pub use problem::{Located, Place, Problem, Problems};
 pub use secret::Secret;
 pub use settings::*;
 
+use crate::plain_file::{self, LONGEST_TEXT};
 use findings::Findings;
 
 /// Reads the file and the environment; `environment` is all variables, of which `GATEWARDEN_SECTION__KEY` are read.
@@ -83,7 +84,7 @@ fn survey_text(text: &str, path: &Path, environment: impl Iterator<Item = (Strin
 }
 
 fn read(path: &Path) -> Result<String, Problems> {
-    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let bytes = plain_file::read(path, LONGEST_TEXT).map_err(|error| unreadable(path, &error))?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
@@ -98,7 +99,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Problems {
         ErrorKind::NotFound => "create it, or name the right one with --config",
         ErrorKind::PermissionDenied => "let the user that the gateway runs as read it",
         ErrorKind::IsADirectory => "name a file with --config",
-        _ => "check the file and the disk that it is on",
+        _ => plain_file::remedy(error).unwrap_or("check the file and the disk that it is on"),
     };
     let mut problems = Problems::default();
     problems.add(&Place::whole(path), format!("cannot be read: {error}"), fix);

@@ -10,8 +10,9 @@ use toml_edit::DocumentMut;
 use super::document::{Listed, hash_of, listed, names, parse, position, push, remove, set_hash, users};
 use super::edit_error::EditError;
 use super::hash::StoredHash;
-use super::{Newcomer, Password, Role, canonical};
+use super::{LARGEST, Newcomer, Password, Role, canonical};
 use crate::config::Problems;
+use crate::plain_file;
 
 /// A users file that is changed in place. Writers, this program's or another's of this kind, take turns.
 pub struct UsersFile {
@@ -105,7 +106,7 @@ impl UsersFile {
     /// # Errors
     /// [`EditError`].
     pub fn list(&self) -> Result<Vec<Listed>, EditError> {
-        let document = parse(&fs::read_to_string(&self.path)?)?;
+        let document = parse(&read_text(&self.path)?)?;
         Ok(users(&document)?.into_iter().map(listed).collect())
     }
 
@@ -163,7 +164,7 @@ fn replace_changed(
     folder: &File,
     change: impl FnOnce(&mut DocumentMut) -> Result<(), EditError>,
 ) -> Result<(), EditError> {
-    let old = match fs::read_to_string(path) {
+    let old = match read_text(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error.into()),
@@ -172,6 +173,10 @@ fn replace_changed(
     change(&mut document)?;
     replace(path, &document.to_string())?;
     Ok(folder.sync_all()?)
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    plain_file::text(plain_file::read(path, LARGEST)?)
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -31,6 +31,9 @@ pub use role::Role;
 
 use serde_json::{Map, Value};
 
+/// The most bytes of a users file: some million users.
+const LARGEST: u64 = 256 << 20;
+
 /// Who was authenticated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Principal {

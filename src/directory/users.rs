@@ -10,9 +10,9 @@ use super::hash::StoredHash;
 use super::password::Password;
 use super::record::Record;
 use super::rewrites::{Rewrite, Rewrites};
-use super::{Principal, parse};
+use super::{LARGEST, Principal, parse};
 use crate::config::{self, Problems};
-use crate::{private, unreadable};
+use crate::{plain_file, unreadable};
 
 /// The users of one file, by canonical name.
 pub(super) struct Users {
@@ -106,9 +106,7 @@ impl Users {
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
-    let file = std::fs::File::open(path)?;
-    private::warn_if_open("the password hashes of a users file", (path, &file))?;
-    io::read_to_string(file)
+    plain_file::text(plain_file::read_private("the password hashes of a users file", path, LARGEST)?)
 }
 
 impl User {

@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
+
+use rustix::fs::{CWD, Mode, mkfifoat};
 
 use crate::harness::{Connection, Pair, Prepared, Process, Upstream, command, eventually};
 
@@ -65,6 +68,39 @@ async fn a_broken_users_file_is_told_with_every_problem_and_keeps_its_users() {
     assert_eq!(serving.get(&root).await, 200);
     fs::write(&users, good).unwrap();
     serving.process.says("were read again").await;
+    assert_eq!(serving.get(&root).await, 200);
+}
+
+/// To open a pipe that nobody writes into takes for ever, and what a device says has no end.
+#[tokio::test]
+async fn what_is_no_regular_file_is_told_and_holds_no_reload_up() {
+    let upstream = Upstream::start().await;
+    let mut serving = Serving::start(&upstream).await;
+    let at = |name: &str| serving.prepared.dir.path().join(name);
+    let (users, secret, key) = (at("users.toml"), at("token.key"), at("server.key"));
+    let root = serving.login("root", "secret-root").await;
+    let good = [&users, &secret, &key].map(|path| fs::read(path).unwrap());
+    for path in [&users, &secret, &key] {
+        fs::remove_file(path).unwrap();
+    }
+    mkfifoat(CWD, &users, Mode::RUSR).unwrap();
+    serving.process.says("it is a pipe, not a regular file; name a regular file").await;
+    serving.process.says("users stay as they were").await;
+
+    mkfifoat(CWD, &secret, Mode::RUSR).unwrap();
+    symlink("/dev/zero", &key).unwrap();
+    serving.process.signal("HUP").await;
+    serving.process.says("it is a device, not a regular file").await;
+    serving.process.says("nothing was reloaded").await;
+    assert_eq!(serving.get(&root).await, 200);
+
+    for (path, bytes) in [&users, &secret, &key].into_iter().zip(good) {
+        fs::remove_file(path).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    serving.process.says("were read again").await;
+    serving.process.signal("HUP").await;
+    serving.process.says("\"reloaded\"").await;
     assert_eq!(serving.get(&root).await, 200);
 }
 
