@@ -1,5 +1,7 @@
 //! Which host a request is for: said once, or twice alike (RFC 9112, section 3.2; RFC 9113, section 8.3.1).
 
+use std::net::Ipv6Addr;
+
 use http::header::HOST;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Uri, Version};
@@ -41,11 +43,19 @@ pub(crate) fn bare_host(authority: Option<&Authority>) -> &str {
 fn parse(text: &[u8]) -> Result<Authority, Refusal> {
     let authority = Authority::try_from(text).ok().filter(|authority| {
         let host = authority.host();
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b);
-        let port_is_number = authority.as_str().len() == host.len() || authority.port_u16().is_some();
-        !host.is_empty() && port_is_number && authority.as_str().bytes().all(plain)
+        let port = &authority.as_str()[host.len()..];
+        (port.is_empty() || port.starts_with(':') && authority.port_u16().is_some()) && is_host(host)
     });
     authority.ok_or(Refusal::Ambiguous("The host is malformed"))
+}
+
+/// An IPv6 address in brackets, or labels of which none but a last one is empty.
+fn is_host(host: &str) -> bool {
+    if let Some(address) = host.strip_prefix('[') {
+        return address.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    }
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    host.bytes().all(plain) && !host.is_empty() && !host.starts_with('.') && !host.contains("..")
 }
 
 #[cfg(test)]
@@ -67,6 +77,12 @@ mod tests {
         assert_eq!(judged(Version::HTTP_11, "/", &["[::1]:1"]).as_deref(), Some("[::1]:1"));
         assert_eq!(judged(Version::HTTP_10, "/", &[]).as_deref(), Some(""));
         assert_eq!(judged(Version::HTTP_2, "https://a/", &[]).as_deref(), Some("a"));
+        assert_eq!(judged(Version::HTTP_11, "/", &["a.b.:1"]).as_deref(), Some("a.b.:1"));
+        for bad in
+            ["[]", "[evil]:80", "[evil]good:80", "[::1]x", "[::1]x:80", "a]:80", "a..", ".", "..", ".a", "a..b:1"]
+        {
+            assert_eq!(judged(Version::HTTP_11, "/", &[bad]), None, "{bad:?}");
+        }
         for bad in [&[][..], &["a", "a"], &["a", "b"], &[""], &["a b"], &["u@a"], &["a,b"], &["a/b"], &["a:"], &["a:x"]]
         {
             assert_eq!(judged(Version::HTTP_11, "/", bad), None, "{bad:?}");

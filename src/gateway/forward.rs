@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 
@@ -111,6 +111,10 @@ impl Worker {
                 let (mut head, body) = answered.into_parts(trailers);
                 strip_hop_by_hop(&mut head.headers);
                 head.version = Version::HTTP_11;
+                if head.status == StatusCode::NO_CONTENT {
+                    // RFC 9110, section 8.6: not to be sent.
+                    head.headers.remove(CONTENT_LENGTH);
+                }
                 going.give_back(&mut head.headers, &server);
                 let body = Body::upstream(body, going.admission);
                 Ok(Response::from_parts(head, body))

@@ -123,6 +123,6 @@ fn unambiguous<B>(request: &Request<B>, doubt: Option<Refusal>) -> Result<Option
     if request.uri().path() == "*" && *request.method() == Method::OPTIONS {
         return Ok(authority);
     }
-    target::judge(request.uri().path()).map_err(|unjudgeable| Refusal::Ambiguous(unjudgeable.0))?;
+    target::judge(target::path_of(request.uri())).map_err(|unjudgeable| Refusal::Ambiguous(unjudgeable.0))?;
     Ok(authority)
 }

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use http::HeaderValue;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{percent_decode, percent_decode_str};
 
+use super::readings::fold_letters;
 use crate::auth::SessionKey;
 
 /// The query without its credentials, all else byte for byte; `None` when nothing is left.
@@ -34,7 +35,7 @@ pub(crate) struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    /// Whether some parser could read this as a credential: decoded, in any case, with brackets, or behind a `;`.
+    /// Whether some parser could read this as a credential: decoded, in any case or width, with brackets, or behind a `;`.
     pub(crate) fn is_credential(&self) -> bool {
         self.raw.split(';').any(|part| names_credential(part.split('=').next().unwrap_or_default()))
     }
@@ -45,18 +46,20 @@ impl Pair<'_> {
     }
 }
 
-/// Whether a lenient parser could take a query name for a credential: brackets make it one wherever they stand (`[x_key]`,
-/// `x_key[$ne]`), and `.`, `+`, spaces and a bracket that nothing closes are read as `_` by some and dropped by others; a NUL ends
-/// the name for some.
+/// Whether a lenient parser could take a query name for a credential: decoded once or twice, with letters in full width, with `-` for
+/// `_`; brackets make it one wherever they stand (`[x_key]`, `x_key[$ne]`), and `.`, `+`, spaces and a bracket that nothing closes are
+/// read as `_` by some and dropped by others; a NUL ends the name for some.
 fn names_credential(name: &str) -> bool {
-    let decoded: Cow<'_, [u8]> = percent_decode_str(name).into();
+    let once: Cow<'_, [u8]> = percent_decode_str(name).into();
+    let twice: Cow<'_, [u8]> = percent_decode(&once).into();
+    let decoded = if twice.is_ascii() { twice } else { Cow::Owned(fold_letters(&twice)) };
     let name = decoded.split(|b| *b == 0).next().unwrap_or_default();
     let unclosed = !name.contains(&b']') && is_folded_credential(name);
     unclosed || name.split(|b| matches!(b, b'[' | b']')).any(is_folded_credential)
 }
 
 fn is_folded_credential(name: &[u8]) -> bool {
-    let odd = |b: &u8| matches!(b, b'+' | b'.' | b'[') || b.is_ascii_whitespace();
+    let odd = |b: &u8| matches!(b, b'+' | b'.' | b'[' | b'-') || b.is_ascii_whitespace();
     let start = name.iter().position(|b| !odd(b)).unwrap_or(name.len());
     let end = name.iter().rposition(|b| !odd(b)).map_or(start, |last| last + 1);
     let folded = name[start..end].iter().map(|b| if odd(b) { b'_' } else { b.to_ascii_lowercase() });
@@ -95,7 +98,11 @@ mod tests {
         assert_eq!(without_credentials("x_key=1"), None);
         assert_eq!(redacted(&query), "b=%7e&x_key=-&&c&access_token=-");
         assert!(holds_credentials("A=1&ACCESS_TOKEN=2") && !holds_credentials("key=1"));
+        for odd in ["x-key", "X-Key[]", "x%255fkey", "%EF%BD%98_key", "access%2dtoken"] {
+            assert!(holds_credentials(&format!("{odd}=1")), "{odd}");
+        }
     }
+
     #[test]
     fn a_log_shows_no_credential_that_hides_in_a_value() {
         for secret in [

@@ -17,16 +17,28 @@ const MOST_READINGS: usize = 64;
 /// Bytes of all readings that are worked through, some 3 ns each: nobody has proven who he is yet.
 const MOST_BYTES: usize = 64 * 1024;
 
+/// Trimmed by JavaScript.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 type Leniency = fn(&[u8]) -> Vec<u8>;
 
 /// What a lenient reader does to a path, beside decoding it.
-const LENIENCIES: [Leniency; 8] =
-    [cut_params, merge_slashes, resolve_dots, trim_segments, drop_host, turn_backslashes, cut_end, fold_letters];
+const LENIENCIES: [Leniency; 9] = [
+    cut_params,
+    merge_slashes,
+    resolve_dots,
+    trim_blanks,
+    trim_segments,
+    drop_host,
+    turn_backslashes,
+    cut_end,
+    fold_letters,
+];
 
 /// Every path that a lenient reader could see, in lower case: escapes decoded once or twice, `;params` cut, `//` merged or taken for
 /// the start of a host, dot segments resolved, dots and spaces around segments trimmed, and what only decoding brings: a backslash
-/// for a slash, an end at `?`, `#` or NUL, letters in full width or longer than UTF-8 allows. One trailing slash dropped, and any of
-/// these together. The path itself comes first. `None` when that would be too much work to be judged.
+/// for a slash, an end at `?`, `#` or NUL, letters in full width, without a dot or longer than UTF-8 allows. One trailing slash
+/// dropped, and any of these together. The path itself comes first. `None` when that would be too much work to be judged.
 pub(crate) fn readings(path: &str) -> Option<Vec<Vec<u8>>> {
     if path.len() > LONGEST_ODD_PATH {
         return None;
@@ -35,6 +47,9 @@ pub(crate) fn readings(path: &str) -> Option<Vec<Vec<u8>>> {
     let (mut next, mut bytes) = (0, 0);
     while let Some((reading, decodes)) = seen.get(next).cloned() {
         (next, bytes) = (next + 1, bytes + reading.len());
+        if bytes > MOST_BYTES {
+            return None;
+        }
         let mut note = |variant: Vec<u8>, decodes: u8| {
             if variant.starts_with(b"/") && !seen.iter().any(|(known, times)| *known == variant && *times <= decodes) {
                 seen.push((variant, decodes));
@@ -46,7 +61,7 @@ pub(crate) fn readings(path: &str) -> Option<Vec<Vec<u8>>> {
         for lenient in LENIENCIES {
             note(lenient(&reading), decodes);
         }
-        if seen.len() > MOST_READINGS || bytes > MOST_BYTES {
+        if seen.len() > MOST_READINGS {
             return None;
         }
     }
@@ -104,24 +119,39 @@ fn resolve_dots(path: &[u8]) -> Vec<u8> {
     if resolved.is_empty() { b"/".to_vec() } else { resolved }
 }
 
-/// As Windows names files, and as code does that trims what it is given: spaces and controls on both sides, dots at the end.
+/// As code does that trims what it is given: spaces and controls on both sides of each segment. What is left may lead up.
+fn trim_blanks(path: &[u8]) -> Vec<u8> {
+    trim_each(path, is_blank)
+}
+
+/// As Windows names files: dots at the end too.
 fn trim_segments(path: &[u8]) -> Vec<u8> {
+    trim_each(path, |b| is_blank(b) || *b == b'.')
+}
+
+fn is_blank(b: &u8) -> bool {
+    *b <= b' ' || *b == 0x7f
+}
+
+/// Every segment without blanks at its start and what is `loose` at its end.
+fn trim_each(path: &[u8], loose: impl Fn(&u8) -> bool) -> Vec<u8> {
     let mut trimmed = Vec::with_capacity(path.len());
-    segments(path).for_each(|segment| push_segment(&mut trimmed, trim_segment(segment)));
+    for segment in segments(path) {
+        let start = segment.iter().position(|b| !is_blank(b)).unwrap_or(segment.len());
+        let end = segment.iter().rposition(|b| !loose(b)).map_or(start, |last| last + 1);
+        push_segment(&mut trimmed, &segment[start..end.max(start)]);
+    }
     trimmed
 }
 
-fn trim_segment(segment: &[u8]) -> &[u8] {
-    let blank = |b: &u8| *b <= b' ' || *b == 0x7f;
-    let start = segment.iter().position(|b| !blank(b)).unwrap_or(segment.len());
-    let end = segment.iter().rposition(|b| !blank(b) && *b != b'.').map_or(start, |last| last + 1);
-    &segment[start..end.max(start)]
-}
-
-/// As `new URL(path, base)` does: `//host/path`.
+/// As `new URL(path, base)` does: `//host/path`, however many slashes there are (WHATWG URL, "special authority ignore slashes").
 fn drop_host(path: &[u8]) -> Vec<u8> {
-    let Some(rest) = path.strip_prefix(b"//") else { return path.to_vec() };
-    rest.iter().position(|b| *b == b'/').map_or(b"/".to_vec(), |at| rest[at..].to_vec())
+    if !path.starts_with(b"//") {
+        return path.to_vec();
+    }
+    let host = path.iter().position(|b| *b != b'/').unwrap_or(path.len());
+    let behind = path[host..].iter().position(|b| *b == b'/');
+    behind.map_or(b"/".to_vec(), |at| path[host + at..].to_vec())
 }
 
 fn turn_backslashes(path: &[u8]) -> Vec<u8> {
@@ -133,22 +163,34 @@ fn cut_end(path: &[u8]) -> Vec<u8> {
     path.split(|b| matches!(b, b'?' | b'#' | 0)).next().unwrap_or_default().to_vec()
 }
 
-/// Letters and signs as Unicode decomposes them for compatibility, such as those in full width (UAX 15), from bytes that may take
-/// more of them than UTF-8 allows.
-fn fold_letters(path: &[u8]) -> Vec<u8> {
+/// Letters and signs as [`fold`] has them, from bytes that may take more of them than UTF-8 allows.
+pub(crate) fn fold_letters(path: &[u8]) -> Vec<u8> {
     let (mut folded, mut at) = (Vec::with_capacity(path.len()), 0);
     while at < path.len() {
         let (letter, length) = first_letter(&path[at..]);
         match letter {
-            Some(letter) if !letter.is_ascii() => decompose_compatible(letter, |part| {
-                folded.extend_from_slice(part.to_ascii_lowercase().encode_utf8(&mut [0; 4]).as_bytes());
-            }),
+            Some(letter) if !letter.is_ascii() => fold(letter, &mut folded),
             Some(ascii) => folded.push(ascii.to_ascii_lowercase() as u8),
             None => folded.extend_from_slice(&path[at..at + length]),
         }
         at += length;
     }
     folded
+}
+
+/// A letter as who ignores case sees it, by way of its upper case (`ı` is an `I`, `ß` are two `S`), then as Unicode decomposes it for
+/// compatibility, such as one in full width (UAX 15). What trimming takes for blank is a space.
+fn fold(letter: char, folded: &mut Vec<u8>) {
+    if letter.is_whitespace() || letter == BYTE_ORDER_MARK {
+        return folded.push(b' ');
+    }
+    for upper in letter.to_uppercase() {
+        // Of two letters the second is a dot over the first, which some drop.
+        let lower = upper.to_lowercase().next().unwrap_or(upper);
+        decompose_compatible(lower, |part| {
+            folded.extend_from_slice(part.to_ascii_lowercase().encode_utf8(&mut [0; 4]).as_bytes());
+        });
+    }
 }
 
 /// What the bytes begin with, and how many it takes; absent for what is no letter in any reading.
@@ -196,6 +238,10 @@ mod tests {
         }
         assert!(sees("/api./x%20/y", "/api/x/y") && !sees("/.api", "/api"));
         assert!(sees("//host/api", "/api") && sees("/%2fhost/api", "/api") && sees("//host", "/"));
+        assert!(sees("///host/api", "/api") && sees("/////u@h:80/api", "/api") && sees("///", "/"));
+        for up in ["/x/..%20/api", "/x/%20../api", "/x/%2e%2e%20/api", "/x/..%2509/api", "/x/..%C2%A0/api"] {
+            assert!(sees(up, "/api"), "{up}");
+        }
         for ended in ["/api%3fx", "/api%23x", "/api%2500x", "/api%255cx", "/x%255c..%255capi"] {
             assert!(sees(ended, "/api") || sees(ended, "/api/x"), "{ended}");
         }
@@ -207,9 +253,14 @@ mod tests {
             "/x%C0%AF..%E0%80%AFapi",
             "/%F0%80%81%A1pi",
             "/api%C2%A0",
+            "/api%EF%BB%BF",
+            "/api%E2%80%A8",
+            "/ap%C4%B1",
+            "/ap%C4%B0",
         ] {
             assert!(sees(folded, "/api") || sees(folded, "/ap"), "{folded}");
         }
+        assert!(sees("/cla%C3%9F", "/class") && sees("/%EF%AC%81x", "/fix"));
         assert!(!sees("/äpi", "/api") && !sees("/%E4pi", "/api"));
     }
 

@@ -2,11 +2,18 @@
 
 use std::borrow::Cow;
 
+use http::Uri;
 use percent_encoding::percent_decode_str;
 
 /// Why a path is refused whatever the routes say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unjudgeable(pub(crate) &'static str);
+
+/// The path as it would be sent: of a target that has only a query [`Uri::path`] says that its path is a slash.
+pub(crate) fn path_of(uri: &Uri) -> &str {
+    let has_none = uri.path_and_query().is_some_and(|target| target.as_str().starts_with('?'));
+    if has_none { "" } else { uri.path() }
+}
 
 /// Accepts a path that means one thing only: no space, backslash or bad escape, and no control or dot segment, raw or encoded.
 pub(crate) fn judge(path: &str) -> Result<(), Unjudgeable> {
@@ -85,6 +92,12 @@ mod tests {
         ] {
             assert!(judge(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_target_without_a_path_has_none() {
+        let path = |uri: &str| path_of(&uri.parse().unwrap()).to_owned();
+        assert_eq!([path("http://h?x=1"), path("http://h"), path("/?x")], ["", "/", "/"]);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use super::frames::{Frames, Head, Kind};
 const FRAME: i64 = 64;
 /// A cancelled request is work that was begun; new settings are applied to every stream.
 const DEAR: i64 = 4 * FRAME;
+/// The end of a body, which needn't hold anything: less than the smallest answer to a request, so that whoever asks pays with that, and
+/// who ends for ever what has long ended doesn't.
+const LAST: i64 = 24;
 /// What a client begins with.
 const FIRST: i64 = 2_000 * FRAME;
 /// What it can save up by reading answers: a batch of windows after a large one was filled.
@@ -59,7 +62,7 @@ impl Allowance {
 fn cost(head: Head) -> i64 {
     match head.kind {
         Kind::Headers => 0,
-        Kind::Data if head.flags & END_STREAM != 0 => 0,
+        Kind::Data if head.flags & END_STREAM != 0 => (LAST - head.length as i64).max(0),
         Kind::Data if head.length == 0 || head.flags & PADDED != 0 => (FRAME - head.length as i64).max(0),
         Kind::Data => 0,
         Kind::Reset | Kind::Settings => DEAR,
@@ -92,18 +95,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn frames_that_ask_for_nothing_are_allowed_so_many_and_then_so_many_a_second() {
-        for (bytes, first, each_second) in [
-            (frame(6, 0, &[0; 8]), 2_000, 100),
-            (frame(8, 0, &[0, 0, 0, 1]), 2_000, 100),
-            (frame(0, 0, &[]), 2_000, 100),
-            (frame(99, 0, &[]), 2_000, 100),
-            (frame(4, 0, &[]), 500, 25),
-            (frame(3, 0, &[0, 0, 0, 8]), 500, 25),
+        for (bytes, cost) in [
+            (frame(6, 0, &[0; 8]), 64),
+            (frame(8, 0, &[0, 0, 0, 1]), 64),
+            (frame(0, 0, &[]), 64),
+            (frame(0, 1, &[]), 24),
+            (frame(99, 0, &[]), 64),
+            (frame(4, 0, &[]), 256),
+            (frame(3, 0, &[0, 0, 0, 8]), 256),
         ] {
-            let mut allowance = begun();
+            let (mut allowance, first) = (begun(), 128_000 / cost);
             assert_eq!(times(&mut allowance, &bytes), first, "{bytes:?}");
             tokio::time::advance(Duration::from_secs(10)).await;
-            assert_eq!(times(&mut allowance, &bytes).abs_diff(10 * each_second), 1, "{bytes:?}");
+            assert!(times(&mut allowance, &bytes).abs_diff(64_000 / cost) <= 1, "{bytes:?}");
             tokio::time::advance(Duration::from_secs(1_000)).await;
             assert!(times(&mut allowance, &bytes) <= first + 1, "{bytes:?}");
         }
@@ -114,6 +118,11 @@ mod tests {
         let mut allowance = begun();
         let (request, body) = (frame(1, 5, &[0x82; 4]), frame(0, 0, b"x"));
         assert_eq!(times(&mut allowance, &[request, body].concat()), 100_000);
+        let end = frame(0, 1, &[]);
+        for _ in 0..100_000 {
+            allowance.sent(LAST as usize);
+            assert!(allowance.allows(&end), "an answer pays for the end of its request");
+        }
         for _ in 0..100_000 {
             allowance.sent(2 * FRAME as usize);
             assert!(allowance.allows(&[frame(8, 0, &[0, 0, 0, 1]), frame(6, 0, &[0; 8])].concat()));

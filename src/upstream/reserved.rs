@@ -60,7 +60,7 @@ const CLIENT_ADDRESSES: [&str; 26] = [
 ];
 
 /// Where they look for who was authenticated, by a proxy or by a certificate (RFC 9440, section 4: to be removed, always).
-const CLAIMED_IDENTITIES: [&str; 16] = [
+const CLAIMED_IDENTITIES: [&str; 24] = [
     "remote-user",
     "remote-groups",
     "remote-name",
@@ -77,6 +77,15 @@ const CLAIMED_IDENTITIES: [&str; 16] = [
     "x-ssl-client-",
     "x-ssl-cert",
     "x-arr-clientcert",
+    // Of front doors in clouds, of which none stands between this gateway and its API.
+    "x-amzn-oidc-",
+    "x-amzn-mtls-",
+    "cf-access-",
+    "x-goog-authenticated-user-",
+    "x-goog-iap-",
+    "x-ms-client-principal",
+    "x-ms-client-principal-",
+    "tailscale-",
 ];
 
 /// What frames or belongs to one connection, where a server folds another spelling into it. By their own names these are gone

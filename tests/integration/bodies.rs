@@ -59,7 +59,7 @@ async fn head_has_the_length_and_no_body() {
 #[tokio::test]
 async fn answers_without_a_body_leave_the_connection_in_step() {
     let upstream = Upstream::scripted(|request| match request.target() {
-        "/204" => Reply::Raw(b"HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n".to_vec()),
+        "/204" => Reply::Raw(b"HTTP/1.1 204 No Content\r\nX-A: 1\r\nContent-Length: 5\r\n\r\n".to_vec()),
         "/304" => Reply::Raw(b"HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nContent-Length: 99\r\n\r\n".to_vec()),
         _ => Reply::ok("", "after"),
     })
@@ -69,6 +69,11 @@ async fn answers_without_a_body_leave_the_connection_in_step() {
     for (target, status) in [("/204", 204), ("/304", 304), ("/", 200)] {
         assert_eq!(connection.request(get(target, &pair, "")).await.status, status);
     }
+    // RFC 9110, section 8.6, over either protocol.
+    assert!(connection.request(get("/204", &pair, "")).await.field("content-length").is_none());
+    let credentials = [("x-key", &*pair.key), ("x-access-token", &*pair.token)];
+    let answer = gateway.h2().await.request("GET", "/204", &credentials).await;
+    assert_eq!((answer.status, answer.headers.get("content-length")), (204, None));
 }
 
 #[tokio::test]

@@ -112,7 +112,7 @@ impl Content {
 
     /// Gives the connection back if the exchange left it clean: request and answer whole, and not a byte behind them.
     pub(in crate::upstream) fn finish(self) {
-        let clean = self.persists && self.is_over() && self.conversation.sending.is_whole();
+        let clean = self.persists && self.is_over() && self.conversation.sending.may_be_followed();
         if clean && self.conversation.lease.connection.received.is_empty() {
             self.conversation.finish();
         }

@@ -24,7 +24,13 @@ pub(super) struct Sending {
     closed: bool,
     /// Whether the server has taken anything, or something of the body was read.
     begun: bool,
+    /// Whether the server is told that nothing follows on this connection.
+    last: bool,
 }
+
+/// Of which a body means nothing (RFC 9110, sections 9.3.1, 9.3.2, 9.3.5 and 9.3.7): a server that doesn't look for one takes it for
+/// the next request.
+const BODILESS: [Method; 4] = [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS];
 
 /// How much of the body is still to be framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,13 +45,17 @@ impl Sending {
     pub(super) fn new(request: &mut Outbound, host: &HeaderValue, buffer: Vec<u8>) -> Self {
         let body = std::mem::take(&mut request.body);
         let left = Left::of(request.announced, &body);
+        let last = left != Left::Nothing && BODILESS.contains(&request.method);
         let mut outgoing = Outgoing::with(buffer);
         outgoing.head().extend_from_slice(&request.words);
         if !request.names_host {
             write_field(outgoing.head(), &HOST, host.as_bytes());
         }
+        if last {
+            outgoing.head().extend_from_slice(b"connection: close\r\n");
+        }
         write_framing(outgoing.head(), request, left);
-        Self { outgoing, body, left, closed: false, begun: false }
+        Self { outgoing, body, left, closed: false, begun: false, last }
     }
 
     /// Whether there is nothing left to send.
@@ -54,8 +64,8 @@ impl Sending {
     }
 
     /// Whether the whole request was taken, so that another may follow.
-    pub(super) fn is_whole(&self) -> bool {
-        !self.closed && self.is_over()
+    pub(super) fn may_be_followed(&self) -> bool {
+        !self.closed && !self.last && self.is_over()
     }
 
     /// Whether the server takes nothing and has taken nothing; then the body is whole.
@@ -185,7 +195,7 @@ mod tests {
         let mut sending = Sending::new(&mut request, &OWN, b"left over".to_vec());
         let mut server = Vec::new();
         assert!(sending.poll(&mut server, &mut Context::from_waker(Waker::noop())).is_ready());
-        assert!(sending.is_whole() && !sending.is_refused());
+        assert!(sending.may_be_followed() && !sending.is_refused());
         String::from_utf8(server).unwrap()
     }
 
@@ -232,6 +242,6 @@ mod tests {
     fn a_server_that_took_nothing_is_known_as_such() {
         let mut sending = Sending::new(&mut Outbound::new(Method::GET, "/"), &OWN, Vec::new());
         assert!(sending.poll(&mut Closed, &mut Context::from_waker(Waker::noop())).is_ready());
-        assert!(sending.is_refused() && !sending.is_whole());
+        assert!(sending.is_refused() && !sending.may_be_followed());
     }
 }

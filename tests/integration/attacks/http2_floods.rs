@@ -109,6 +109,7 @@ async fn empty_data_and_empty_headers_end_the_connection() {
     for (what, frames) in [
         ("empty DATA", frame(kind::DATA, 0, 1, &[])),
         ("DATA that is all padding", frame(kind::DATA, flag::PADDED, 1, &[2, 0, 0])),
+        ("the end of what ended", frame(kind::DATA, flag::END_STREAM, 1, &[])),
     ] {
         let (mut reader, mut writer) = Frames::tls(gateway.tls, &gateway.ca).await.split();
         assert_eq!(writer.flood(&frame(kind::HEADERS, flag::END_HEADERS, 1, &fields), 1).await, 1);

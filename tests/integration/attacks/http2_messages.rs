@@ -82,6 +82,7 @@ async fn pseudo_header_fields_out_of_place_are_refused() {
         Remove(":path"),
         Set((":path", b"")),
         Set((":path", b"*")),
+        Set((":path", b"?x=1")),
         Set((":path", b"no-slash")),
         Set((":path", b"http://elsewhere/")),
         Set((":path", b"/a b")),

@@ -72,6 +72,17 @@ async fn a_fragment_is_400() {
 }
 
 #[tokio::test]
+async fn a_target_without_a_path_is_400() {
+    let (upstream, gateway, lines) = setup("").await;
+    for target in ["http://localhost?x=1", "http://localhost?", "?x=1"] {
+        assert_eq!(gateway.get(target, &lines).await.status, 400, "{target}");
+    }
+    upstream.saw_nothing();
+    assert_eq!(gateway.get("http://localhost", &lines).await.status, 200);
+    assert_eq!(upstream.only_request().target(), "/");
+}
+
+#[tokio::test]
 async fn controls_and_spaces_in_a_request_line_are_400() {
     let (upstream, gateway, lines) = setup("").await;
     for path in ["/a b", "/a\tb", "/a\x01b", "/a\x7fb", "/a\0b"] {
@@ -144,6 +155,15 @@ async fn paths_that_another_reading_gives_to_another_route_are_400() {
         "/x%C0%AF%C0%AE%C0%AE%E0%80%AFprivate",
         "/%C1%B0rivate",
         "/private%F0%80%80%AF",
+        // Without a dot or with one too many, and behind more slashes than a host needs.
+        "/pr%C4%B1vate",
+        "/PR%C4%B0VATE",
+        "///host/private",
+        "/////u@host:80/private/x",
+        "/x/..%20/private",
+        "/x/%20..%09/private",
+        "/private%EF%BB%BF",
+        "/private%E2%80%A8",
     ] {
         let answer = gateway.get(path, &lines).await;
         assert_eq!(answer.status, 400, "{path}: {}", answer.text());

@@ -96,6 +96,35 @@ async fn an_answer_that_is_shorter_than_it_says_is_cut_and_not_filled_with_anoth
     }
 }
 
+/// RFC 9110, section 9.3.1: a body of which a method knows nothing is another request to a server that doesn't look for one.
+#[tokio::test]
+async fn a_body_where_servers_look_for_none_is_the_last_on_its_connection() {
+    let (upstream, gateway) = with_upstream().await;
+    let inner = "GET /shut HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let length = format!("Content-Length: {}\r\n\r\n{inner}", inner.len());
+    let chunks = format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{inner}\r\n0\r\n\r\n", inner.len());
+    for method in ["GET", "HEAD", "DELETE", "OPTIONS"] {
+        for framed in [&length, &chunks] {
+            let request = format!("{method} /open/first HTTP/1.1\r\nHost: localhost\r\n{framed}");
+            assert_eq!(gateway.plain().await.request(request).await.status, 200, "{method}");
+            let first = upstream.last_request();
+            assert_eq!(first.field("connection").as_deref(), Some("close"), "{method}");
+            assert_eq!(first.body, inner.as_bytes(), "{method}");
+            assert_eq!(gateway.plain().await.request(get("second")).await.status, 200);
+            assert_ne!(upstream.last_request().connection, first.connection, "{method}");
+        }
+    }
+    let request = format!("POST /open/first HTTP/1.1\r\nHost: localhost\r\n{length}");
+    assert_eq!(gateway.plain().await.request(request).await.status, 200);
+    assert_eq!(upstream.last_request().field("connection"), None, "who looks for a body may be asked again");
+}
+
+async fn with_upstream() -> (Upstream, Gateway) {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::with(&upstream, ROUTES).await;
+    (upstream, gateway)
+}
+
 #[tokio::test]
 async fn an_answer_that_comes_too_late_or_twice_is_given_to_nobody() {
     let settings = format!("upstreams.main.response_timeout = '200ms'\n{ROUTES}");

@@ -31,7 +31,7 @@ const SLASHES: [&str; 16] = [
     "/%2f/",
 ];
 /// Between those, a way up.
-const UPS: [&str; 18] = [
+const UPS: [&str; 20] = [
     "..",
     "%2e%2e",
     ".%2E",
@@ -50,9 +50,11 @@ const UPS: [&str; 18] = [
     "",
     "..%09",
     "..%c2%a0",
+    "%20..",
+    "%e2%80%a8..%c2%85",
 ];
 /// What is shut, as some upstream may see it.
-const SHUT: [&str; 22] = [
+const SHUT: [&str; 23] = [
     "shut",
     "SHUT",
     "Shut",
@@ -75,12 +77,13 @@ const SHUT: [&str; 22] = [
     "%ef%bd%93hut",
     "%c5%bfhut",
     "%c1%b3hut",
+    "shut%ef%bb%bf",
 ];
 
 /// An upstream of some kind, and what path it sees.
 type Reader = (&'static str, fn(&[u8]) -> Vec<u8>);
 
-const READERS: [Reader; 12] = [
+const READERS: [Reader; 13] = [
     ("node, express", |path| fold_case(path)),
     ("Go's mux", |path| resolve(&decode(path))),
     ("node's new URL", |path| resolve(&drop_host(&backslashes(path)))),
@@ -92,6 +95,7 @@ const READERS: [Reader; 12] = [
     ("a C program", |path| resolve(&merge(&until(&decode(path), b"\0")))),
     ("one that parses what it decoded", |path| resolve(&until(&decode(path), b"?#"))),
     ("Python, normalised", |path| fold_case(&resolve(&merge(&trim(&backslashes(&compatible(&decode(path)))))))),
+    ("one that trims", |path| resolve(&merge(&strip(&decode(path))))),
     ("old Tomcat, overlong", |path| fold_case(&resolve(&merge(&backslashes(&overlong(&decode(path))))))),
 ];
 
@@ -136,7 +140,7 @@ async fn nothing_slips_past(way: Way, encoded_slash: &str) {
 /// Every start with every way on to what is shut, and every spelling of that.
 fn paths() -> Vec<String> {
     let mut paths = Vec::new();
-    for start in ["", "/open/x", "/root"] {
+    for start in ["", "/open/x", "/root", "///h"] {
         for slash in SLASHES {
             paths.extend(UPS.iter().map(|up| format!("{start}/a{slash}{up}{slash}{up}{slash}shut/x")));
             paths.extend(UPS.iter().map(|up| format!("{start}{slash}{up}/shut")));
@@ -228,11 +232,20 @@ fn trim(path: &[u8]) -> Vec<u8> {
     path.split(|b| *b == b'/').map(trimmed).collect::<Vec<_>>().join(&b'/')
 }
 
+/// Without blanks around each segment, as JavaScript trims.
+fn strip(path: &[u8]) -> Vec<u8> {
+    let blank = |c: char| c.is_whitespace() || c == '\u{feff}' || c.is_control();
+    let text = String::from_utf8_lossy(path);
+    text.split('/').map(|segment| segment.trim_matches(blank)).collect::<Vec<_>>().join("/").into_bytes()
+}
+
+/// A URL of a scheme like http ignores how many slashes there are before the host.
 fn drop_host(path: &[u8]) -> Vec<u8> {
-    match path.strip_prefix(b"//") {
-        Some(rest) => [b"/", &join(rest.split(|b| *b == b'/').skip(1))[..]].concat(),
-        None => path.to_vec(),
+    if !path.starts_with(b"//") {
+        return path.to_vec();
     }
+    let slashes = path.iter().take_while(|b| **b == b'/').count();
+    [b"/", &join(path[slashes..].split(|b| *b == b'/').skip(1))[..]].concat()
 }
 
 fn backslashes(path: &[u8]) -> Vec<u8> {
