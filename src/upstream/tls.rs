@@ -15,6 +15,8 @@ use crate::config::{Located, Place, Problems, ServerAddress, UpstreamTls};
 use crate::kept::Kept;
 use crate::pem::read_certificates;
 
+const MAKE: &str = "name the PEM file of the authorities that sign the servers' certificates";
+
 /// What connections were verified against. One that was verified against another is used no more.
 pub(super) type Trust = Arc<ClientConfig>;
 
@@ -85,10 +87,10 @@ impl Secured {
 impl Authorities {
     fn read(file: &Located<std::path::PathBuf>, problems: &mut Problems) -> Option<Self> {
         let mut roots = RootCertStore::empty();
-        for certificate in read_certificates(("upstreams.tls.ca", file), problems)? {
+        for certificate in read_certificates(("upstreams.tls.ca", file), MAKE, problems)? {
             if let Err(error) = roots.add(certificate) {
                 let what = format!("upstreams.tls.ca: {} cannot be trusted ({error})", file.value.display());
-                problems.add(&file.place, what, "give the certificates of the authorities that sign the servers'");
+                problems.add(&file.place, what, MAKE);
                 return None;
             }
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
@@ -13,6 +14,8 @@ use crate::pem::{read_certificates, read_key};
 
 /// A certificate that ends within this long is warned about, if that is less than a tenth of its life.
 const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+const MAKE: &str = "make one for development with: gatewarden cert dev --dir certs";
 
 /// A chain and its key, ready to be shown to clients.
 #[derive(Debug)]
@@ -35,8 +38,8 @@ pub(super) struct Life {
 impl Pair {
     /// Reads both files.
     pub(super) fn read(certificate: &Certificate, problems: &mut Problems) -> Option<Self> {
-        let chain = read_certificates(("tls.certificates", &certificate.chain), problems);
-        let key = read_key(("tls.certificates", &certificate.key), problems);
+        let chain = read_certificates(("tls.certificates", &certificate.chain), MAKE, problems);
+        let key = read_key(("tls.certificates", &certificate.key), "name the certificate's private key", problems);
         let (chain, key) = (chain?, key?);
         let described = chain.first().and_then(|leaf| describe(leaf));
         let Some((names, life)) = described else {
@@ -44,13 +47,12 @@ impl Pair {
             problems.add(&certificate.chain.place, what, "give a PEM file, the server's certificate first");
             return None;
         };
-        match CertifiedKey::from_der(chain, key, &default_provider()) {
+        match CertifiedKey::from_der(chain.clone(), key.clone_key(), &default_provider()) {
             Ok(key) => Some(Self { key: Arc::new(key), names, life, told: Cell::new(Phase::Good) }),
             Err(error) => {
-                let (chain, key) = (certificate.chain.value.display(), certificate.key.value.display());
-                let what = format!("tls.certificates: {chain} and {key} are no pair ({error})");
-                let fix = "give the key that belongs to the first certificate of the chain";
-                problems.add(&certificate.key.place, what, fix);
+                let [first, second] = [&certificate.chain, &certificate.key].map(|file| file.value.display());
+                let what = format!("tls.certificates: {first} and {second} are no pair ({error})");
+                problems.add(&certificate.key.place, what, advice(&chain, &key));
                 None
             }
         }
@@ -86,6 +88,17 @@ impl Pair {
                 tracing::warn!(%file, %not_after, "this certificate has expired: clients refuse it; renew it")
             }
         }
+    }
+}
+
+/// What to do where a key is not that of the first certificate.
+fn advice(chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'static>) -> &'static str {
+    let belongs = |certificate: &CertificateDer<'static>| {
+        CertifiedKey::from_der(vec![certificate.clone()], key.clone_key(), &default_provider()).is_ok()
+    };
+    match chain.iter().skip(1).any(belongs) {
+        true => "the server's own certificate must come first, and then those of the authorities that signed it",
+        false => "give the key that belongs to the first certificate of the chain",
     }
 }
 
@@ -130,6 +143,8 @@ fn describe(certificate: &[u8]) -> Option<(Vec<String>, Life)> {
 
 #[cfg(test)]
 mod tests {
+    use rustls::pki_types::pem::PemObject as _;
+
     use super::*;
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -169,6 +184,22 @@ mod tests {
         let end = pair.end();
         let moments = [end - DAY * 60, end - DAY, end + DAY, end - DAY * 60, end - DAY * 600];
         assert_eq!(moments.map(told), [Phase::Good, Phase::Ending, Phase::Over, Phase::Good, Phase::Early]);
+    }
+
+    #[test]
+    fn an_authority_before_the_server_is_told_from_a_key_of_another() {
+        let made = crate::cli::cert::throwaway(&["localhost"]).unwrap();
+        let other = crate::cli::cert::throwaway(&["localhost"]).unwrap();
+        let second = made.chain.rfind("-----BEGIN").unwrap();
+        let turned = format!("{}{}", &made.chain[second..], &made.chain[..second]);
+        for (chain, key, fix) in [
+            (&turned, &made.key, "certificate must come first, and then"),
+            (&made.chain, &other.key, "give the key that belongs to the first"),
+        ] {
+            let chain: Vec<_> = CertificateDer::pem_slice_iter(chain.as_bytes()).map(Result::unwrap).collect();
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+            assert!(advice(&chain, &key).contains(fix));
+        }
     }
 
     #[test]

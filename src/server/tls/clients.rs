@@ -15,6 +15,8 @@ use crate::pem::read_certificates;
 /// The longest name that a client can have.
 const LONGEST_NAME: usize = 255;
 
+const MAKE: &str = "name the PEM file of the authorities that sign your clients' certificates";
+
 /// The authorities whose clients are known.
 #[derive(Clone, Debug)]
 pub(super) struct Trust {
@@ -32,15 +34,11 @@ impl PartialEq for Trust {
 impl Trust {
     /// Reads the authorities' certificates.
     pub(super) fn read(clients: &Clients, problems: &mut Problems) -> Option<Self> {
-        let roots = read_certificates(("tls.client_ca", &clients.ca), problems)?;
+        let roots = read_certificates(("tls.client_ca", &clients.ca), MAKE, problems)?;
         Self::of(roots, clients.required)
             .inspect_err(|error| {
                 let what = format!("tls.client_ca: {} cannot be trusted ({error})", clients.ca.value.display());
-                problems.add(
-                    &clients.ca.place,
-                    what,
-                    "give the certificates of the authorities that sign your clients'",
-                );
+                problems.add(&clients.ca.place, what, MAKE);
             })
             .ok()
     }
