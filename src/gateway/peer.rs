@@ -18,6 +18,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Whether it speaks TLS, here or with the proxy that announced it.
     pub tls: bool,
+    /// Whether its listener speaks the PROXY protocol. Who does that passes bytes on, so that headers are the client's own words.
+    pub announced: bool,
     /// The server name of the TLS handshake, in lower case.
     pub sni: Option<Box<str>>,
     /// The client's name by its certificate, verified against `tls.client_ca`.
@@ -73,6 +75,7 @@ impl Peer {
         Self {
             address: address.parse().unwrap(),
             tls: true,
+            announced: false,
             sni: None,
             client: None,
             redirects_to: None,

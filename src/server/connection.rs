@@ -86,6 +86,7 @@ impl Serving {
         let mut peer = Peer {
             address,
             tls: false,
+            announced: door.proxy_protocol,
             sni: None,
             client: None,
             redirects_to: door.redirects_to,
