@@ -1,6 +1,9 @@
 //! Why sessions end, how often each has happened, and who is told.
 
+use std::time::Duration;
+
 use super::session::Session;
+use crate::clock::BootTime;
 use crate::sync::OnceLock;
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -15,8 +18,10 @@ pub enum Ended {
     Idle,
     /// Its user had too many, and it was the oldest.
     Crowded,
-    /// Its user is gone or changed.
+    /// Its user is gone.
     UserRemoved,
+    /// Its user has another role or password.
+    UserChanged,
     /// The secret that signed its token is gone.
     SecretRemoved,
     /// A reload overtook its login, which is made again.
@@ -51,15 +56,24 @@ impl Ends {
 
 impl Ended {
     /// Every reason there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Logout,
         Self::Expired,
         Self::Idle,
         Self::Crowded,
         Self::UserRemoved,
+        Self::UserChanged,
         Self::SecretRemoved,
         Self::Withdrawn,
     ];
+
+    /// Why a session ended that this takes away now: what was over by then had ended before.
+    pub(super) fn unless_over(self, session: &Session, idle_timeout: Option<Duration>, now: BootTime) -> Self {
+        if session.expires() <= now {
+            return Self::Expired;
+        }
+        if session.end(idle_timeout) <= now { Self::Idle } else { self }
+    }
 
     /// A stable name for logs and metrics.
     pub fn label(self) -> &'static str {
@@ -69,6 +83,7 @@ impl Ended {
             Self::Idle => "idle",
             Self::Crowded => "per_user",
             Self::UserRemoved => "user_removed",
+            Self::UserChanged => "user_changed",
             Self::SecretRemoved => "secret_removed",
             Self::Withdrawn => "withdrawn",
         }

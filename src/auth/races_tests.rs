@@ -138,7 +138,7 @@ fn a_login_while_its_user_is_removed_is_ended_or_whole() {
         let before = issue(&sessions, "a", &ring).unwrap();
         let removal = {
             let sessions = sessions.clone();
-            thread::spawn(move || sessions.revoke_user("a"))
+            thread::spawn(move || sessions.revoke_user("a", Ended::UserRemoved, BootTime::from_millis(0)))
         };
         let mine = issue(&sessions, "a", &ring).unwrap();
         let removed = removal.join().unwrap();

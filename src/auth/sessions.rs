@@ -112,7 +112,7 @@ impl Sessions {
         let (session, evicted) = self.insert(principal.into(), start);
         self.issued.fetch_add(1, Relaxed);
         if let Some(evicted) = evicted {
-            self.end(&evicted, Ended::Crowded);
+            self.take(&evicted, Ended::Crowded, now.boot);
         }
         Ok(Issued { key: session.key, token, expires_millis, session })
     }
@@ -153,17 +153,17 @@ impl Sessions {
         self.end(&issued.session, Ended::Withdrawn);
     }
 
-    /// Ends every session of a user, by canonical name; how many there were.
-    pub fn revoke_user(&self, canonical_name: &str) -> usize {
+    /// Ends every session of a user, by canonical name, for that reason; how many there were.
+    pub fn revoke_user(&self, canonical_name: &str, why: Ended, now: BootTime) -> usize {
         let held: Vec<_> = self.users.get(canonical_name).map_or_else(Vec::new, |held| held.iter().cloned().collect());
-        held.iter().filter(|session| self.end(session, Ended::UserRemoved)).count()
+        held.iter().filter(|session| self.take(session, why, now)).count()
     }
 
     /// Ends every session whose token that secret signed; how many there were. Walks over all sessions.
-    pub fn revoke_signed_by(&self, secret: SecretId) -> usize {
+    pub fn revoke_signed_by(&self, secret: SecretId, now: BootTime) -> usize {
         let signed = |session: &Arc<Session>| session.secret == secret;
         let found: Vec<_> = self.live.iter().map(|entry| Arc::clone(&entry.key().0)).filter(signed).collect();
-        found.iter().filter(|session| self.end(session, Ended::SecretRemoved)).count()
+        found.iter().filter(|session| self.take(session, Ended::SecretRemoved, now)).count()
     }
 
     /// Removes records that ended more than a minute ago, at most [`Sessions::SWEEP_BATCH`], and says how many: after
@@ -171,8 +171,7 @@ impl Sessions {
     pub fn sweep(&self, now: BootTime) -> usize {
         let due = self.expiry.take_due(now, Self::SWEEP_BATCH);
         for session in &due {
-            let why = if session.expires() <= now { Ended::Expired } else { Ended::Idle };
-            self.end(session, why);
+            self.take(session, Ended::Idle, now);
         }
         due.len()
     }
@@ -228,6 +227,11 @@ impl Sessions {
     fn enter(&self, session: &Arc<Session>) {
         self.expiry.insert(session);
         self.live.insert(ByKey(Arc::clone(session)), ());
+    }
+
+    /// Ends a session for that reason, unless its time was over before.
+    fn take(&self, session: &Arc<Session>, why: Ended, now: BootTime) -> bool {
+        self.end(session, why.unless_over(session, self.idle_timeout, now))
     }
 
     /// Takes the session out of everywhere, and ends what it opened. True for the one caller, of several, that did it.

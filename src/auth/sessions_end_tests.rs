@@ -15,8 +15,8 @@ async fn whatever_takes_a_session_away_ends_what_it_opened_before_or_after_it_is
     let issue = |name: &str| fixture.sessions.issue(principal(name), &fixture.ring, Now::read()).unwrap();
     let ends: [&dyn Fn(&Issued); 4] = [
         &|issued| fixture.revoke(issued, 0).unwrap(),
-        &|_| assert_eq!(fixture.sessions.revoke_user("a"), 1),
-        &|_| assert_eq!(fixture.sessions.revoke_signed_by(fixture.ring.ids().next().unwrap()), 1),
+        &|_| assert_eq!(fixture.sessions.revoke_user("a", Ended::UserRemoved, BootTime::now()), 1),
+        &|_| assert_eq!(fixture.sessions.revoke_signed_by(fixture.ring.ids().next().unwrap(), BootTime::now()), 1),
         &|_| (0..3).for_each(|_| drop(issue("a"))),
     ];
     for end in ends {
@@ -27,7 +27,7 @@ async fn whatever_takes_a_session_away_ends_what_it_opened_before_or_after_it_is
         end(&issued);
         assert_eq!(watched.await, Rejected::Unknown);
         assert_eq!(admission.over().await, Rejected::Unknown, "asked only afterwards");
-        fixture.sessions.revoke_user("a");
+        fixture.sessions.revoke_user("a", Ended::UserRemoved, BootTime::now());
     }
 }
 
@@ -59,14 +59,19 @@ fn every_end_is_counted_by_its_reason_and_told_once() {
     assert!(fixture.revoke(&out, 1).is_err());
     (0..4).for_each(|_| _ = fixture.issue("many", 0));
     let gone = fixture.issue("gone", 0);
-    fixture.sessions.revoke_user("gone");
+    fixture.sessions.revoke_user("gone", Ended::UserRemoved, at(1));
     fixture.sessions.withdraw(&gone);
     fixture.sessions.withdraw(&fixture.issue("late", 0));
     fixture.sessions.sweep(at(HOUR - 1));
     fixture.issue("old", 0);
     fixture.sessions.sweep(at(2 * HOUR));
     let secret = fixture.issue("secret", 3 * HOUR).session.secret;
-    fixture.sessions.revoke_signed_by(secret);
+    fixture.sessions.revoke_signed_by(secret, at(3 * HOUR));
+    let changed = [0, 30_000].map(|later| fixture.issue("changed", 4 * HOUR + later));
+    fixture.sessions.revoke_user("changed", Ended::UserChanged, at(4 * HOUR + 60_000));
+    assert!(changed.iter().all(|issued| fixture.ask(issued, 4 * HOUR + 60_000) == Err(Rejected::Unknown)));
+    let _late = fixture.issue("removed", 5 * HOUR);
+    fixture.sessions.revoke_user("removed", Ended::UserRemoved, at(6 * HOUR));
     let expected = [
         ("out", Ended::Logout),
         ("many", Ended::Crowded),
@@ -77,8 +82,11 @@ fn every_end_is_counted_by_its_reason_and_told_once() {
         ("many", Ended::Idle),
         ("old", Ended::Expired),
         ("secret", Ended::SecretRemoved),
+        ("changed", Ended::Idle),
+        ("changed", Ended::UserChanged),
+        ("removed", Ended::Expired),
     ];
     assert_eq!(*told.lock().unwrap(), expected.map(|(user, why)| (user.to_owned(), why)));
     let counted: u64 = Ended::ALL.iter().map(|why| fixture.sessions.ended(*why)).sum();
-    assert_eq!((counted, fixture.sessions.issued()), (9, 9));
+    assert_eq!((counted, fixture.sessions.issued()), (12, 12));
 }

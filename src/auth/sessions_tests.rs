@@ -220,7 +220,8 @@ fn logins_logouts_and_sweeps_at_once_leave_the_books_balanced() {
                     let issued = fixture.issue(&format!("user{}", (round + thread) % 3), round);
                     let _ = if round % 3 == 0 { fixture.revoke(&issued, round) } else { Ok(()) };
                     fixture.sessions.sweep(at(round * 20_000));
-                    let _ = (round % 50 == 0).then(|| fixture.sessions.revoke_user("user1"));
+                    let _ =
+                        (round % 50 == 0).then(|| fixture.sessions.revoke_user("user1", Ended::UserRemoved, at(round)));
                 }
             });
         }
@@ -236,9 +237,9 @@ fn logins_logouts_and_sweeps_at_once_leave_the_books_balanced() {
 fn a_user_is_revoked_by_canonical_name_everywhere() {
     let fixture = Fixture::new(&config());
     let issued = [fixture.issue("a", 0), fixture.issue("a", 0), fixture.issue("b", 0)];
-    assert_eq!(fixture.sessions.revoke_user("a"), 2);
-    assert_eq!(fixture.sessions.revoke_user("a"), 0);
-    assert_eq!(fixture.sessions.revoke_user("nobody"), 0);
+    assert_eq!(fixture.sessions.revoke_user("a", Ended::UserRemoved, at(1)), 2);
+    assert_eq!(fixture.sessions.revoke_user("a", Ended::UserRemoved, at(1)), 0);
+    assert_eq!(fixture.sessions.revoke_user("nobody", Ended::UserRemoved, at(1)), 0);
     assert_eq!(fixture.ask(&issued[2], 1), Ok(()));
     assert_eq!(fixture.kept(), (1, 1, 1));
 }
@@ -251,7 +252,7 @@ fn what_a_lost_secret_signed_is_revoked() {
     fixture.issue("a", 0);
     let kept = fixture.sessions.issue(principal("b"), &new, now).unwrap();
     let lost = old.ids().next().unwrap();
-    assert_eq!(fixture.sessions.revoke_signed_by(lost), 1);
+    assert_eq!(fixture.sessions.revoke_signed_by(lost, at(1)), 1);
     assert_eq!(fixture.ask(&kept, 1), Ok(()));
     assert_eq!(fixture.kept(), (1, 1, 1));
 }
@@ -361,7 +362,9 @@ proptest! {
                 }
                 Step::Revoke(_) => {}
                 Step::Pass(seconds) => now += u64::from(seconds) * 100,
-                Step::RevokeUser(user) => _ = fixture.sessions.revoke_user(&user.to_string()),
+                Step::RevokeUser(user) => {
+                    fixture.sessions.revoke_user(&user.to_string(), Ended::UserRemoved, at(now));
+                },
             }
             fixture.sessions.sweep(at(now));
             let alive = issued.iter().filter(|(start, issued)| {

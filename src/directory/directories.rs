@@ -75,6 +75,11 @@ impl Directories {
         self.directories.iter().flat_map(|users| users.names()).filter(move |name| !lives_on(name))
     }
 
+    /// Whether there is a user with that canonical name.
+    pub fn knows(&self, canonical: &str) -> bool {
+        self.find(canonical).is_some()
+    }
+
     /// To be called once these are in force and those that they ousted are out.
     pub fn settle(&self) {
         self.directories.iter().for_each(|users| users.settle());

@@ -7,7 +7,8 @@ use arc_swap::ArcSwap;
 
 use super::metrics::Metrics;
 use super::rules::Rules;
-use crate::auth::{Sessions, Throttle};
+use crate::auth::{Ended, Sessions, Throttle};
+use crate::clock::BootTime;
 use crate::config::{Config, Limits, Problems};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::audit::Audit;
@@ -65,9 +66,11 @@ impl Gateway {
         let rules = Arc::new(rules);
         let before = self.rules.swap(rules.clone());
         let ousted = before.directories.ousted_by(&rules.directories);
-        let of_users: usize = ousted.map(|name| self.sessions.revoke_user(name)).sum();
+        let now = BootTime::now();
+        let why = |name| if rules.directories.knows(name) { Ended::UserChanged } else { Ended::UserRemoved };
+        let of_users: usize = ousted.map(|name| self.sessions.revoke_user(name, why(name), now)).sum();
         let removed = before.ring.ids().filter(|secret| !rules.ring.contains(*secret));
-        let of_secrets: usize = removed.map(|secret| self.sessions.revoke_signed_by(secret)).sum();
+        let of_secrets: usize = removed.map(|secret| self.sessions.revoke_signed_by(secret, now)).sum();
         rules.directories.settle();
         of_users + of_secrets
     }

@@ -80,7 +80,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::auth::{self, Access, Now, Presented, Ring, Session, Sessions};
+    use crate::auth::{self, Access, Ended, Now, Presented, Ring, Session, Sessions};
     use crate::clock::BootTime;
     use crate::config;
     use crate::directory::{Principal, Role};
@@ -124,7 +124,7 @@ mod tests {
         let waiting = wait(Box::pin(work()), Patience::of(Duration::from_secs(1)), &admission);
         assert_eq!(tokio::join!(waiting, watching), (Err(Cut::Late), true));
         assert!(!session.is_watched(), "and no longer");
-        sessions.revoke_user("a");
+        sessions.revoke_user("a", Ended::UserRemoved, BootTime::now());
         let began = Instant::now();
         let cut = wait(pin!(work()), Patience::of(Duration::from_secs(1)), &admission).await;
         assert!(matches!(cut, Err(Cut::SessionOver(_))));

@@ -1,5 +1,7 @@
 //! HTTP/2 without TLS, by prior knowledge: told from HTTP/1.1 by the first bytes, and held to the same deadlines.
 
+use gatewarden::auth::Ended;
+use gatewarden::clock::BootTime;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -102,7 +104,7 @@ async fn a_logout_ends_what_the_session_opened_here_too() {
         (status, h2, pair)
     });
     let mut exchange = upstream.exchange().await;
-    assert_eq!(gateway.sessions().revoke_user(USER.name), 1);
+    assert_eq!(gateway.sessions().revoke_user(USER.name, Ended::UserRemoved, BootTime::now()), 1);
     assert_eq!(within("an answer", polling).await.unwrap().0, 401);
     exchange.cancelled().await;
     eventually("no session", || async { gateway.sessions().is_empty() }).await;

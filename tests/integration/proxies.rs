@@ -130,7 +130,8 @@ async fn headers_behind_the_header_are_the_clients_own_words() {
         (b"PROXY TCP4 10.1.1.1 192.0.2.1 1 2\r\n".to_vec(), "10.1.1.1"),
         (V1.to_vec(), "203.0.113.7"),
     ] {
-        let claims = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Request-Id: mine\r\nForwarded: for=\"\r\n";
+        let claims =
+            "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Request-Id: mine\r\nForwarded: for=\"\r\n";
         let request = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{claims}{}\r\n", pair.lines());
         let mut connection = Connection::plain(gateway.plain).await;
         assert_eq!(connection.request([&header[..], request.as_bytes()].concat()).await.status, 200, "{header:?}");

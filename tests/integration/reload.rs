@@ -94,6 +94,8 @@ async fn another_role_or_password_ends_sessions_and_another_attribute_does_not()
     gateway.get("/", &root.lines()).await.is_refusal(401, "Invalid token or key");
     assert_eq!(gateway.get("/", &user.lines()).await.status, 200);
     assert!(logs_in(&gateway, &users[2]).await);
+    let reasons = |reason: &str| gateway.audit_log().matches(&format!("\"reason\":\"{reason}\"")).count();
+    eventually("the audit lines", || ready(reasons("user_changed") == 2 && reasons("user_removed") == 0)).await;
 }
 
 #[tokio::test]

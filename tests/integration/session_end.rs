@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use gatewarden::auth::Ring;
+use gatewarden::auth::{Ended, Ring};
+use gatewarden::clock::BootTime;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -122,7 +123,7 @@ async fn a_client_in_the_middle_of_an_upload_hears_401() {
         let part = vec![b'x'; 64 * 1024];
         for number in 0..122 {
             if number == 10 {
-                gateway.sessions().revoke_user(USER.name);
+                gateway.sessions().revoke_user(USER.name, Ended::UserRemoved, BootTime::now());
             }
             connection.try_send(&part).await.unwrap();
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -198,7 +199,7 @@ async fn an_end_between_admission_and_watching_is_not_missed() {
         let mut waited = upstream.exchange().await;
         let (mut given, mut giving) = answer(&gateway, &upstream, &pair, EVENTS).await;
         let (mut opened, mut opening) = tunnel(&gateway, &upstream, &pair).await;
-        assert_eq!(gateway.sessions().revoke_user(USER.name), 1);
+        assert_eq!(gateway.sessions().revoke_user(USER.name, Ended::UserRemoved, BootTime::now()), 1);
         waiting.answer().await.is_refusal(401, "Invalid token or key");
         assert_eq!((rest(&mut given).await, rest(&mut opened).await), (vec![], CLOSED.to_vec()));
         for exchange in [&mut waited, &mut giving, &mut opening] {
@@ -230,7 +231,7 @@ async fn a_removed_user_a_removed_secret_and_a_newer_login_over_the_cap_end_it_t
     let mut spared = answer(&gateway, &upstream, &spared_pair, EVENTS).await;
     let pair = gateway.login(&USER).await;
     let mut removed = answer(&gateway, &upstream, &pair, EVENTS).await;
-    assert_eq!(gateway.sessions().revoke_user(USER.name), 1);
+    assert_eq!(gateway.sessions().revoke_user(USER.name, Ended::UserRemoved, BootTime::now()), 1);
     assert_eq!(rest(&mut removed.0).await, b"");
     let pair = gateway.login(&USER).await;
     let mut pushed_out = tunnel(&gateway, &upstream, &pair).await;
@@ -239,7 +240,7 @@ async fn a_removed_user_a_removed_secret_and_a_newer_login_over_the_cap_end_it_t
     spared.1.send(chunked(b"still")).await;
     assert_eq!(spared.0.chunk().await, b"still");
     let mut signed = tunnel(&gateway, &upstream, &pair).await;
-    assert_eq!(gateway.sessions().revoke_signed_by(secret_id(&gateway)), 2);
+    assert_eq!(gateway.sessions().revoke_signed_by(secret_id(&gateway), BootTime::now()), 2);
     assert_eq!(rest(&mut signed.0).await, CLOSED);
     assert_eq!(rest(&mut spared.0).await, b"");
     for exchange in [&mut removed.1, &mut pushed_out.1, &mut signed.1, &mut spared.1] {
