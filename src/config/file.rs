@@ -258,11 +258,8 @@ mod tests {
         let keys: Vec<&str> = problems.lines().filter_map(|line| line.split(": ").nth(1)).collect();
         assert_eq!(keys, ["listeners", "directories", "routes"]);
         let unlisted = LEAST.replace("[[routes]]", "[routes]");
-        assert!(
-            read(&unlisted)
-                .unwrap_err()
-                .to_string()
-                .contains("routes: wants a list, not a table; write its name in double brackets: [[name]]\n")
-        );
+        assert!(read(&unlisted).unwrap_err().to_string().contains(
+            "routes: wants a list, not a table; write [{ ... }], or its name in double brackets: [[name]]\n"
+        ));
     }
 }

@@ -60,7 +60,8 @@ pub(super) fn tls(section: &mut Section<'_>) -> Tls {
 
 /// Whole seconds, since the header counts in them; zero is off.
 fn hsts(text: &str) -> Result<Option<Duration>, Wrong> {
-    let age = duration(text)?;
+    let fix = "say for how long browsers use TLS only, such as \"365d\"; \"0s\" is off";
+    let age = duration(text).map_err(|wrong| Wrong::new(wrong.what, fix))?;
     match age.subsec_nanos() {
         0 => Ok(Some(age).filter(|age| !age.is_zero())),
         _ => {
@@ -119,6 +120,8 @@ mod tests {
             ["tls.certificates.key: missing; name the PEM file of the private key"]
         );
         assert_eq!(bad("[tls]\ncertificates = []\n").len(), 1);
+        let table = bad("[tls]\ncertificates = { chain = \"a\", key = \"b\" }\n");
+        assert!(table[0].starts_with("tls.certificates: wants a list, not a table; write [{ ... }], or"), "{table:?}");
     }
 
     #[test]
@@ -155,6 +158,7 @@ mod tests {
         let hsts =
             |text: &str| good(&format!("[[listeners]]\ntls = true\n[tls]\nhsts = \"{text}\"\n")).tls.unwrap().hsts;
         assert_eq!((hsts("0s"), hsts("365d")), (None, Some(Duration::from_secs(31_536_000))));
+        assert!(bad("[tls]\nhsts = true\n")[0].contains("not true or false; say for how long browsers use TLS only"));
         assert!(bad("[tls]\nhsts = \"1500ms\"\n")[0].starts_with("tls.hsts: \"1500ms\" is not a whole number"));
     }
 

@@ -3,7 +3,7 @@
 use super::findings::Wrong;
 use super::problem::Located;
 use super::section::Section;
-use super::tree::Node;
+use super::tree::{Node, Value};
 
 impl Section<'_> {
     /// A list of texts that `parse` understands, each with its place; no value twice.
@@ -15,7 +15,7 @@ impl Section<'_> {
         let items = self.items(key)?;
         let mut values: Vec<Located<T>> = Vec::with_capacity(items.len());
         for item in items {
-            let Some(value) = self.checked(key, &item.place, item.text().and_then(&parse)) else { continue };
+            let Some(value) = self.checked(key, &item.place, named(key, &item, &parse)) else { continue };
             if values.iter().any(|earlier| earlier.value == value) {
                 self.wrong(key, &item.place, Wrong::new("named twice", "remove one of the two"));
                 continue;
@@ -69,5 +69,29 @@ impl Section<'_> {
         let place = node.place.clone();
         // A list that is no list still was written: its key is not missing.
         Some(self.checked(key, &place, node.list()).unwrap_or_default())
+    }
+}
+
+/// An item of a list. A number among roles stands for no role, even in quotes.
+fn named<T>(key: &str, item: &Node, parse: impl Fn(&str) -> Result<T, Wrong>) -> Result<T, Wrong> {
+    let fix = "name roles, in quotes: \"root\", \"admin\", \"user\" or one of your own";
+    match item.value {
+        Value::Integer(_) if key == "roles" => item.text_as(parse).map_err(|wrong| Wrong { fix: fix.into(), ..wrong }),
+        _ => item.text_as(parse),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::bad;
+
+    #[test]
+    fn numbers_in_a_list_are_told_what_belongs_there() {
+        let route = "[[routes]]\npath = \"/a\"\nupstream = \"api\"\n";
+        assert!(
+            bad(&format!("{route}roles = [1]\n"))[0]
+                .ends_with("not a number; name roles, in quotes: \"root\", \"admin\", \"user\" or one of your own")
+        );
+        assert!(bad(&format!("{route}methods = [true]\n"))[0].ends_with("write methods in capitals, such as \"GET\""));
     }
 }

@@ -161,7 +161,7 @@ config/gatewarden.toml:10: limits.conections: unknown key; did you mean "connect
 config/gatewarden.toml:11: limits.streams: wants a whole number, not a text; give a number such as 100, without quotes
 config/gatewarden.toml:12: limits.header_timeout: "10" is not a duration; write a number with its unit, such as "10s", "250ms" or "24h"
 config/gatewarden.toml:13: limits.body_bytes: zero would let nothing through; say "none" for no bound
-config/gatewarden.toml:16: sessions.store: "redis" is not supported by this build yet; remove it
+config/gatewarden.toml:16: sessions.store: "redis" is not supported by this build yet; say "memory", which is what there is
 config/gatewarden.toml:17: sessions.per_user: 0 is out of range; give a number from 1 to 1000000
 config/gatewarden.toml:20: identity.user: "X-Key" means something else already; choose another name, such as "X-Webitel-User"
 config/gatewarden.toml:21: identity.role: the same header as identity.domain; give each its own name

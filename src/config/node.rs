@@ -21,6 +21,24 @@ impl Node {
         }
     }
 
+    /// The text as `parse` understands it. A number or a switch without quotes is tried as what it may have been meant as, so
+    /// that what is said about it is all there is to say.
+    pub(super) fn text_as<T>(&self, parse: impl Fn(&str) -> Result<T, Wrong>) -> Result<T, Wrong> {
+        let wrong = match self.text() {
+            Ok(text) => return parse(text),
+            Err(wrong) => wrong,
+        };
+        let fix = match &self.value {
+            Value::Integer(number) => parse(&number.to_string()).map(|_| format!("write \"{number}\"")).or_else(|_| {
+                let seconds = format!("{number}s");
+                parse(&seconds).map(|_| format!("write \"{seconds}\"")).map_err(|wrong| wrong.fix)
+            }),
+            Value::Boolean(flag) => parse(&flag.to_string()).map(|_| wrong.fix.clone()).map_err(|wrong| wrong.fix),
+            _ => Ok(wrong.fix),
+        };
+        Err(Wrong { what: wrong.what, fix: fix.unwrap_or_else(|fix| fix) })
+    }
+
     /// True or false.
     pub(super) fn boolean(&self) -> Result<bool, Wrong> {
         match &self.value {
@@ -47,7 +65,9 @@ impl Node {
             }
             Value::List(items) => Ok(items),
             Value::Raw(_) => Err(Wrong::new("a list cannot come from the environment", "set it in the file")),
-            Value::Table(_) => Err(self.other_than("a list", "write its name in double brackets: [[name]]")),
+            Value::Table(_) => {
+                Err(self.other_than("a list", "write [{ ... }], or its name in double brackets: [[name]]"))
+            }
             _ => Err(self.other_than("a list", "put it in brackets: [\"...\"]")),
         }
     }
@@ -108,5 +128,18 @@ mod tests {
         assert!(node(Value::Text("a\0b".into())).text().is_err());
         let wrong = node(Value::Integer(4)).text().unwrap_err();
         assert_eq!((&*wrong.what, &*wrong.fix), ("wants a text, not a number", "write it in quotes"));
+    }
+
+    #[test]
+    fn what_stands_without_quotes_is_told_what_it_should_have_been() {
+        let fix = |value: Value, parse: fn(&str) -> Result<(), Wrong>| node(value).text_as(parse).unwrap_err().fix;
+        let any = |_: &str| Ok(());
+        let timed = |text: &str| text.ends_with('s').then_some(()).ok_or(Wrong::new("x", "write a duration"));
+        assert_eq!(fix(Value::Integer(4), any), "write \"4\"");
+        assert_eq!(fix(Value::Integer(20), timed), "write \"20s\"");
+        assert_eq!(fix(Value::Boolean(true), timed), "write a duration");
+        assert_eq!(fix(Value::Boolean(true), any), "write it in quotes");
+        assert_eq!(fix(Value::Other("a date"), timed), "write it in quotes");
+        assert_eq!(fix(Value::Text("x".into()), timed), "write a duration");
     }
 }

@@ -37,10 +37,10 @@ impl Section<'_> {
     pub(super) fn parsed<T>(
         &mut self,
         key: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, Wrong>,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
     ) -> Option<Located<T>> {
         let node = self.take(key)?;
-        let value = self.checked(key, &node.place, node.text().and_then(parse))?;
+        let value = self.checked(key, &node.place, node.text_as(parse))?;
         Some(Located { value, place: node.place })
     }
 
@@ -49,7 +49,7 @@ impl Section<'_> {
         &mut self,
         key: &'static str,
         default: T,
-        parse: impl FnOnce(&str) -> Result<T, Wrong>,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
     ) -> T {
         self.parsed(key, parse).map_or(default, |parsed| parsed.value)
     }
@@ -67,7 +67,7 @@ impl Section<'_> {
         &mut self,
         key: &'static str,
         fix: &str,
-        parse: impl FnOnce(&str) -> Result<T, Wrong>,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
     ) -> Option<Located<T>> {
         if !self.has(key) {
             self.missing(key, fix);

@@ -139,5 +139,8 @@ mod tests {
             bad("[sessions]\nstore = \"memroy\"\n"),
             ["sessions.store: \"memroy\" is not known; did you mean \"memory\"?"]
         );
+        let kind = |kind: &str| bad(&format!("[[directories]]\nkind = \"{kind}\"\npath = \"b.toml\"\n")).concat();
+        assert!(kind("ldap").ends_with("not supported by this build yet; say \"file\", which is what there is"));
+        assert!(kind("sqlite").ends_with("\"sqlite\" is not known; use one of: file"));
     }
 }

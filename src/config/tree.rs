@@ -8,6 +8,7 @@ use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::findings::{Findings, Wrong};
 use super::problem::Place;
+use super::value::quoted;
 
 /// The keys of a table and what stands at them.
 pub(super) type Table = BTreeMap<String, Node>;
@@ -45,6 +46,8 @@ pub(super) enum Value {
 /// Where the parser gives the rest of the text up.
 const GIVES_UP: &str = "key with no value";
 
+const DUPLICATE: &str = "duplicate key";
+
 const NO_COMMA: &str = "missing comma between array elements, expected `,`";
 
 /// What the parser says of a bare word, and of no word, where a value belongs.
@@ -65,17 +68,7 @@ pub(super) fn parse(text: &str, findings: &Findings) -> Table {
         reader.blank(&mut text, line);
     }
     let (table, errors) = DeTable::parse_recoverable(&text);
-    let mut told = None;
-    for error in errors {
-        let line = error.span().map_or(0, |span| reader.line(span.start));
-        // A bracket that is never closed makes the same error of every line that follows: the first one says it.
-        if told.as_deref() == Some(error.message()) && error.message() == NO_COMMA {
-            findings.tear(line);
-        } else {
-            findings.add_torn(line, syntax(&error));
-        }
-        told = Some(error.message().to_owned());
-    }
+    reader.tell(&text, &errors);
     reader.table(table.into_inner(), &findings.place(0))
 }
 
@@ -85,11 +78,16 @@ fn syntax(error: &toml::de::Error) -> Wrong {
     }
     let fix = match error.message() {
         NO_COMMA => "write a comma, or close the bracket that was opened before",
-        "duplicate key" => "remove one of the two",
+        DUPLICATE => "remove one of the two",
         message if message.starts_with(NO_QUOTES) => "write the value in quotes",
         _ => "check the quotes, brackets and commas of this line",
     };
     Wrong::new(format!("not valid TOML: {}", error.message()), fix)
+}
+
+fn table_twice(header: &str) -> Wrong {
+    let what = format!("not valid TOML: {} names what is there already", quoted(header));
+    Wrong::new(what, "where there may be several, as of routes, write each as [[routes]]; else make the two one")
 }
 
 fn no_value() -> Wrong {
@@ -111,11 +109,42 @@ impl Reader<'_> {
         Some(self.line(span.start))
     }
 
+    /// Adds what is wrong; lines that are an echo of what was told are only marked.
+    fn tell(&self, text: &str, errors: &[toml::de::Error]) {
+        let (mut told, mut twice) = ("", None);
+        for error in errors {
+            let line = error.span().map_or(0, |span| self.line(span.start));
+            let header = if error.message() == DUPLICATE { self.header_above(text, line) } else { None };
+            // A bracket that is never closed makes the same error of every line that follows: the first one says it.
+            let goes_on = error.message() == NO_COMMA && told == NO_COMMA;
+            if goes_on || header.is_some() && header == twice {
+                self.findings.tear(line);
+            } else if header == Some(line) {
+                twice = header;
+                self.findings.add_torn(line, table_twice(text[self.range(text, line)].trim()));
+            } else {
+                self.findings.add_torn(line, syntax(error));
+            }
+            told = error.message();
+        }
+    }
+
+    /// The line of the table that a line belongs to.
+    fn header_above(&self, text: &str, line: usize) -> Option<usize> {
+        (1..=line).rev().find(|line| text[self.range(text, *line)].trim_start().starts_with('['))
+    }
+
     /// Makes a line spaces, so that what is behind it keeps its place.
     fn blank(&self, text: &mut String, line: usize) {
+        let range = self.range(text, line);
+        let spaces = " ".repeat(range.len());
+        text.replace_range(range, &spaces);
+    }
+
+    /// Where a line stands, without its end.
+    fn range(&self, text: &str, line: usize) -> Range<usize> {
         let start = self.starts[line - 1];
-        let end = text[start..].find('\n').map_or(text.len(), |length| start + length);
-        text.replace_range(start..end, &" ".repeat(end - start));
+        start..text[start..].find('\n').map_or(text.len(), |length| start + length)
     }
 
     fn line(&self, offset: usize) -> usize {
@@ -223,6 +252,17 @@ mod tests {
             );
             assert!(!tree.contains_key(""), "{torn}: {tree:?}");
         }
+    }
+
+    #[test]
+    fn a_table_that_is_there_twice_is_told_once_and_a_key_by_itself() {
+        let findings = Findings::new(Path::new("g.toml"));
+        let table = "[routes]\npath = \"/a\"\nupstream = \"api\"\n";
+        parse(&format!("{table}{table}[log]\nlevel = \"info\"\nlevel = \"warn\"\n"), &findings);
+        let problems = findings.into_problems();
+        let told: Vec<(usize, bool)> =
+            problems.iter().map(|p| (line(&p.place), p.fix.contains("[[routes]]"))).collect();
+        assert_eq!(told, [(4, true), (9, false)], "{problems}");
     }
 
     #[test]

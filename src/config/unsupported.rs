@@ -19,8 +19,11 @@ impl Section<'_> {
     pub(super) fn unsupported_choice(&mut self, key: &'static str, words: &[&str]) {
         self.parsed_or(key, (), |text| match words.iter().position(|word| *word == text) {
             Some(0) => Ok(()),
-            Some(_) => Err(not_yet(format!("{} is not supported by this build yet", quoted(text)))),
-            None => Err(unknown_word(text, words.iter().copied())),
+            Some(_) => {
+                let what = format!("{} is not supported by this build yet", quoted(text));
+                Err(Wrong::new(what, format!("say \"{}\", which is what there is", words[0])))
+            }
+            None => Err(unknown_word(text, words.iter().take(1).copied())),
         });
     }
 }
