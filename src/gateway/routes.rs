@@ -14,6 +14,9 @@ use crate::config::{self, Access, ClientPattern, Place, Problems};
 use crate::directory::Role;
 use crate::upstream::{Upstream, Upstreams};
 
+/// What the gateway answers itself.
+const OWN: [&str; 2] = ["/login", "/logout"];
+
 /// Everything a rule can say of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
@@ -91,11 +94,16 @@ impl Routes {
         let hosts = routes.iter().flat_map(|route| &route.hosts);
         built.hosts.extend(hosts.map(|host| (host.as_str().into(), Table::default())));
         built.each_table(|_, table| {
-            table.add("/login", true, endpoint("/login", Action::Login));
-            table.add("/logout", true, endpoint("/logout", Action::Logout));
+            for (own, action) in OWN.into_iter().zip([Action::Login, Action::Logout]) {
+                table.add(own, true, endpoint(own, action));
+            }
         });
         for route in routes {
             let Some(rule) = rule(route, upstreams) else { continue };
+            if let Some(own) = never_asked_about(route) {
+                let place = &route.path.place;
+                tracing::warn!(%place, "this route decides about what is below {own} only: {own} itself the gateway answers");
+            }
             let rule = Arc::new(rule);
             built.each_table(|host, table| {
                 let ours = route.hosts.is_empty() || host.is_some_and(|host| route.hosts.iter().any(|h| h == host));
@@ -171,6 +179,11 @@ pub(super) fn endpoint(path: &str, action: Action) -> Arc<Rule> {
     Arc::new(Rule { label: path.into(), place: None, methods: vec![Method::POST], keep_encoded_slash: false, action })
 }
 
+/// The path of the gateway's own that a prefix names in vain, whatever roles it asks for.
+fn never_asked_about(route: &config::Route) -> Option<&'static str> {
+    OWN.into_iter().find(|own| !route.exact && *own == route.path.value)
+}
+
 fn rule(route: &config::Route, upstreams: &Upstreams) -> Option<Rule> {
     let action = match route.access {
         Access::Deny => Action::Deny,
@@ -193,4 +206,22 @@ fn rule(route: &config::Route, upstreams: &Upstreams) -> Option<Rule> {
         keep_encoded_slash: route.keep_encoded_slash,
         action,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_that_is_a_path_of_the_gateways_own_is_asked_about_in_vain() {
+        let own = |path: &str| {
+            let text = format!(
+                "[[routes]]\npath = \"{path}\"\naccess = \"deny\"\n[[listeners]]\ntls = false\n[[directories]]\n"
+            );
+            let config = config::parse(&text, std::path::Path::new("g.toml"), std::iter::empty()).unwrap();
+            never_asked_about(&config.routes[0])
+        };
+        assert_eq!((own("/login"), own("/logout")), (Some("/login"), Some("/logout")));
+        assert!(["/", "/log", "/login/x", "/loginx"].iter().all(|path| own(path).is_none()));
+    }
 }
