@@ -8,7 +8,7 @@ use http::{HeaderValue, Method};
 use super::{CliError, environment, say};
 use crate::config;
 use crate::directory::Role;
-use crate::gateway::{Decider, Explainer, Explanation, Forwarded, Outcome, Question, Refused};
+use crate::gateway::{Decider, Explainer, Explanation, Forwarded, Misread, Outcome, Question, Refused};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -60,6 +60,12 @@ fn question(asked: &Explain) -> Result<Question, CliError> {
     let wrong = |what: &str, text: &str, fix: &str| CliError::Usage(format!("{what}: {text:?}; {fix}"));
     let method = Method::from_bytes(asked.method.as_bytes())
         .map_err(|_| wrong("not a method", &asked.method, "write it as a request does: GET, POST, ..."))?;
+    if let Some(meant) = config::meant_method(&asked.method) {
+        return Err(wrong("not a method", &asked.method, &format!("did you mean {meant:?}?")));
+    }
+    if !is_target(&asked.path) {
+        return Err(wrong("not a path", &asked.path, "a path starts with /"));
+    }
     HeaderValue::from_str(&asked.host).map_err(|_| {
         wrong("not a host", &asked.host, "write it as Host does: api.example.com or api.example.com:8443")
     })?;
@@ -70,22 +76,24 @@ fn question(asked: &Explain) -> Result<Question, CliError> {
     Ok(Question { method, target: asked.path.clone(), host: asked.host.clone(), role: role.transpose()? })
 }
 
+/// Whether a request line can have it: a path, `*`, a whole URL, or a host with its port.
+fn is_target(text: &str) -> bool {
+    text.starts_with('/') || text == "*" || text.contains(':')
+}
+
 /// An explanation for people.
 struct Words<'a>(&'a Explanation);
 
 impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Explanation { method, target, host, role, rules, outcome, preflight } = self.0;
+        let Explanation { method, target, host, role, rules, misread, outcome, preflight } = self.0;
         write!(f, "{method} {target} for {host}")?;
         if let Some(role) = role {
             write!(f, ", with a session of role {role}")?;
         }
-        for Decider { place, path, exact } in rules {
-            let place = place.as_deref().unwrap_or("the gateway itself");
-            write!(f, "\n  rule         {place}: {} {path}", if *exact { "exactly" } else { "prefix" })?;
-        }
+        rules.iter().try_for_each(|rule| write!(f, "\n  rule         {}", Named(rule)))?;
         match outcome {
-            Outcome::Refused(refused) => write!(f, "\n  answer       {}", Answer(refused))?,
+            Outcome::Refused(refused) => refused_words(f, refused, misread.as_ref())?,
             Outcome::Login => {
                 write!(f, "\n  answer       the gateway reads a name and a password, and issues a session")?
             }
@@ -103,6 +111,13 @@ impl fmt::Display for Words<'_> {
         }
         Ok(())
     }
+}
+
+fn refused_words(f: &mut fmt::Formatter<'_>, refused: &Refused, misread: Option<&Misread>) -> fmt::Result {
+    write!(f, "\n  answer       {}", Answer(refused))?;
+    let Some(Misread { path, written, read }) = misread else { return Ok(()) };
+    write!(f, "\n  as written   {}", All(written))?;
+    write!(f, "\n  leniently    read as {}: {}", path.escape_debug(), All(read))
 }
 
 fn forwarded_words(f: &mut fmt::Formatter<'_>, method: &str, forwarded: &Forwarded) -> fmt::Result {
@@ -134,6 +149,27 @@ fn forwarded_words(f: &mut fmt::Formatter<'_>, method: &str, forwarded: &Forward
     write!(f, "\n  credentials  {passed} the upstream")
 }
 
+/// A rule for people.
+struct Named<'a>(&'a Decider);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Decider { place, path, exact } = self.0;
+        let place = place.as_deref().unwrap_or("the gateway itself");
+        write!(f, "{place}: {} {path}", if *exact { "exactly" } else { "prefix" })
+    }
+}
+
+/// Rules for people.
+struct All<'a>(&'a [Decider]);
+
+impl fmt::Display for All<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named: Vec<String> = self.0.iter().map(|rule| Named(rule).to_string()).collect();
+        f.write_str(if named.is_empty() { "no rule".to_owned() } else { named.join(", ") }.as_str())
+    }
+}
+
 /// A refusal for people.
 struct Answer<'a>(&'a Refused);
 
@@ -141,5 +177,45 @@ impl fmt::Display for Answer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.0.status, self.0.info)?;
         self.0.allow.as_ref().map_or(Ok(()), |allow| write!(f, " (Allow: {allow})"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(method: &str, path: &str) -> Result<Question, CliError> {
+        let (config, host) = (PathBuf::new(), "localhost".to_owned());
+        question(&Explain { config, host, role: None, json: false, method: method.into(), path: path.into() })
+    }
+
+    #[test]
+    fn slips_of_a_question_are_told_and_what_a_client_can_send_is_not() {
+        let said = |method, path| asked(method, path).unwrap_err().to_string();
+        assert_eq!(said("get", "/x"), "gatewarden: not a method: \"get\"; did you mean \"GET\"?");
+        assert_eq!(said("GET", "x"), "gatewarden: not a path: \"x\"; a path starts with /");
+        for (method, path) in [("PURGE", "/"), ("OPTIONS", "*"), ("GET", "http://a/x"), ("CONNECT", "a:443")] {
+            assert!(asked(method, path).is_ok(), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_read_leniently_is_told_with_both_rules() {
+        let rule =
+            |path: &str, line| Decider { place: Some(format!("g.toml:{line}")), path: path.into(), exact: false };
+        let refused = Refused { status: 400, info: "Another rule", label: "ambiguous", allow: None };
+        let explanation = Explanation {
+            method: "GET".into(),
+            target: "/Public".into(),
+            host: "a".into(),
+            role: None,
+            rules: Vec::new(),
+            misread: Some(Misread { path: "/public".into(), written: Vec::new(), read: vec![rule("/public", 7)] }),
+            outcome: Outcome::Refused(refused),
+            preflight: false,
+        };
+        let words = Words(&explanation).to_string();
+        let end = "\n  as written   no rule\n  leniently    read as /public: g.toml:7: prefix /public";
+        assert!(words.ends_with(end), "{words}");
     }
 }

@@ -38,6 +38,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 pub use client_pattern::ClientPattern;
+pub use names::meant_method;
 pub use problem::{Located, Place, Problem, Problems};
 pub use secret::Secret;
 pub use settings::*;

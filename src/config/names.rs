@@ -65,6 +65,11 @@ pub(super) fn folded(name: &HeaderName) -> String {
     name.as_str().replace(['_', '.'], "-")
 }
 
+/// The known method that somebody meant who wrote another one.
+pub fn meant_method(text: &str) -> Option<&'static str> {
+    if METHODS.contains(&text) { None } else { suggest::nearest(text, METHODS) }
+}
+
 /// A method that can pass, in capitals. Any token is one; what is nearly a known one is a slip.
 pub(super) fn method(text: &str) -> Result<Method, Wrong> {
     if ["CONNECT", "TRACE"].contains(&text) {
@@ -74,7 +79,7 @@ pub(super) fn method(text: &str) -> Result<Method, Wrong> {
     if METHODS.contains(&text) {
         return Method::from_bytes(text.as_bytes()).map_err(|_| not_method(text));
     }
-    if suggest::nearest(text, METHODS).is_some() || text.bytes().any(|b| b.is_ascii_lowercase()) {
+    if meant_method(text).is_some() || text.bytes().any(|b| b.is_ascii_lowercase()) {
         return Err(not_method(text));
     }
     Method::from_bytes(text.as_bytes()).map_err(|_| not_method(text))
@@ -102,6 +107,7 @@ mod tests {
             assert_eq!(method(slip).unwrap_err().fix, format!("did you mean \"{fix}\"?"));
         }
         assert!(["CONNECT", "TRACE"].iter().all(|never| method(never).unwrap_err().what.contains("501")));
+        assert_eq!((meant_method("get"), meant_method("GET"), meant_method("PURGE")), (Some("GET"), None, None));
         assert!(method("G T").is_err() && method("*").is_ok() && method("purge").is_err());
     }
 

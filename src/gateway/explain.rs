@@ -1,6 +1,9 @@
 //! Says which rule decides about a request and what comes of it, by the functions that decide when one really comes.
 
+use std::sync::Arc;
+
 use http::header::HOST;
+use http::uri::Authority;
 use http::{Method, Request};
 use serde::Serialize;
 
@@ -40,6 +43,9 @@ pub struct Explanation {
     pub role: Option<String>,
     /// The rule that decides; for a wrong method those that take another; none where no rule is reached.
     pub rules: Vec<Decider>,
+    /// Why a path is refused that other rules would decide about if it were read leniently.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub misread: Option<Misread>,
     /// What comes of it.
     pub outcome: Outcome,
     /// Whether it is answered as a preflight when it carries `Origin` and `Access-Control-Request-Method`.
@@ -55,6 +61,17 @@ pub struct Decider {
     pub path: String,
     /// Whether it is for this one path, or for all below it too.
     pub exact: bool,
+}
+
+/// A path that a lenient reader takes for another one.
+#[derive(Clone, Debug, Serialize)]
+pub struct Misread {
+    /// The other one, in lower case.
+    pub path: String,
+    /// The rules for the path as it is written.
+    pub written: Vec<Decider>,
+    /// The rules for the other one.
+    pub read: Vec<Decider>,
 }
 
 /// What comes of a request.
@@ -142,6 +159,7 @@ impl Explainer {
     pub fn explain(&self, question: &Question) -> Explanation {
         let request = question.request();
         let decided = request.as_ref().map_err(Refused::clone).and_then(|request| Ok((request, self.decide(request)?)));
+        let misread = request.as_ref().ok().filter(|_| decided.is_err()).and_then(|request| self.misread(request));
         let (rules, outcome) = match decided {
             Ok((request, rule)) => {
                 let outcome = self.outcome(rule, request, question.role.as_ref());
@@ -155,15 +173,24 @@ impl Explainer {
             host: question.host.clone(),
             role: question.role.as_ref().map(Role::to_string),
             rules,
+            misread,
             outcome,
             preflight: self.config.cors.is_some() && question.method == Method::OPTIONS,
         }
     }
 
     fn decide(&self, request: &Request<()>) -> Result<&Rule, Refused> {
-        let authority = unambiguous(request, request.extensions().get::<Flaw>().copied().map(Refusal::from))?;
+        let authority = judged(request)?;
         let names = Names { host: authority::bare_host(authority.as_ref()), sni: None };
         Ok(self.routes.select(names, request.uri().path(), request.method())?)
+    }
+
+    fn misread(&self, request: &Request<()>) -> Option<Misread> {
+        let authority = judged(request).ok()?;
+        let found = self.routes.misreading(authority::bare_host(authority.as_ref()), request.uri().path())?;
+        let deciders = |rules: &[Arc<Rule>]| rules.iter().map(|rule| self.decider(rule)).collect();
+        let path = String::from_utf8_lossy(&found.reading).into_owned();
+        Some(Misread { path, written: deciders(found.written), read: deciders(found.read) })
     }
 
     /// For a method that no rule takes: the rules for the others.
@@ -268,6 +295,10 @@ impl From<Refusal> for Refused {
         };
         Self { status: refusal.status().as_u16(), info: refusal.info(), label: refusal.label(), allow }
     }
+}
+
+fn judged(request: &Request<()>) -> Result<Option<Authority>, Refusal> {
+    unambiguous(request, request.extensions().get::<Flaw>().copied().map(Refusal::from))
 }
 
 fn access(route: &Forward) -> Access<'_> {

@@ -47,7 +47,7 @@ use hyper::body::Incoming;
 pub use body::Body;
 pub use build::Gateway;
 use error::Refusal;
-pub use explain::{Decider, Explainer, Explanation, Forwarded, Outcome, Question, Refused};
+pub use explain::{Decider, Explainer, Explanation, Forwarded, Misread, Outcome, Question, Refused};
 pub(crate) use flaw::{Flaw, HELD_FRAGMENT, STAND_IN};
 use forward::Going;
 pub use peer::{Peer, Seat};

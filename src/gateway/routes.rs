@@ -144,6 +144,19 @@ impl Routes {
         }
     }
 
+    /// How a lenient reader comes to other rules than the ones that a path selects, for whoever asks why it is refused.
+    pub(super) fn misreading(&self, host: &str, path: &str) -> Option<Misreading<'_>> {
+        let table = self.table(host);
+        let selected = table.find(path.as_bytes(), false);
+        let (reading, read) = table.misread(path, selected)?;
+        let rules = |group: Option<usize>| group.and_then(|index| table.groups.get(index)).map(|group| &*group.rules);
+        Some(Misreading {
+            reading,
+            written: rules(selected).unwrap_or_default(),
+            read: rules(read).unwrap_or_default(),
+        })
+    }
+
     fn table(&self, host: &str) -> &Table {
         if self.hosts.is_empty() {
             return &self.any;
@@ -166,6 +179,16 @@ pub(crate) struct Names<'a> {
     pub(crate) host: &'a str,
     /// From the TLS handshake.
     pub(crate) sni: Option<&'a str>,
+}
+
+/// A path that is read in two ways.
+pub(super) struct Misreading<'r> {
+    /// What a lenient reader takes the path for.
+    pub(super) reading: Vec<u8>,
+    /// The rules for the path as it is written.
+    pub(super) written: &'r [Arc<Rule>],
+    /// The rules for the path as it is read.
+    pub(super) read: &'r [Arc<Rule>],
 }
 
 impl Rule {
