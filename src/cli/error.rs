@@ -54,8 +54,8 @@ impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Configuration(problems) => match problems.iter().count() {
-                1 => write!(f, "{problems}gatewarden: 1 problem"),
-                count => write!(f, "{problems}gatewarden: {count} problems"),
+                1 => write!(f, "{problems}gatewarden: 1 problem{}", more(problems)),
+                count => write!(f, "{problems}gatewarden: {count} problems{}", more(problems)),
             },
             Self::Usage(what) | Self::Failed(what) => write!(f, "gatewarden: {what}"),
         }
@@ -63,3 +63,26 @@ impl fmt::Display for CliError {
 }
 
 impl std::error::Error for CliError {}
+
+fn more(problems: &Problems) -> &'static str {
+    if problems.are_torn() { "; more may be found once the file is valid TOML" } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_are_counted_and_a_torn_file_may_have_more() {
+        let said = |text: &str| {
+            let problems = crate::config::parse(text, Path::new("g.toml"), std::iter::empty()).unwrap_err();
+            CliError::from(problems).to_string()
+        };
+        assert!(said("[limits]\n").ends_with("gatewarden: 3 problems"));
+        assert!(
+            said("a =\n").ends_with("gatewarden: 1 problem; more may be found once the file is valid TOML"),
+            "{}",
+            said("a =\n")
+        );
+    }
+}

@@ -76,6 +76,9 @@ impl Findings {
             Place::Environment(name) => (usize::MAX, Some(Arc::clone(name))),
         });
         let mut problems = Problems::default();
+        if !self.torn.borrow().is_empty() {
+            problems.tear();
+        }
         for Problem { place, what, fix } in found {
             problems.add(&place, what, fix);
         }
@@ -115,6 +118,8 @@ mod tests {
         findings.add_torn(3, Wrong::new("torn again", "mend"));
         findings.add(&findings.place(3), Wrong::new("odd", "mend"));
         findings.add_absent(&findings.place(4), Wrong::new("absent", "add"));
-        assert_eq!(lines(findings), ["g.toml:3: torn; mend"]);
+        let problems = findings.into_problems();
+        assert!(problems.are_torn());
+        assert_eq!(problems.to_string(), "g.toml:3: torn; mend\n");
     }
 }

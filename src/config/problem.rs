@@ -71,41 +71,54 @@ impl fmt::Display for Problem {
 
 /// Every problem found, in the order of the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    found: Vec<Problem>,
+    torn: bool,
+}
 
 impl Problems {
     /// Adds one problem.
     pub fn add(&mut self, place: &Place, what: impl Into<String>, fix: impl Into<String>) {
-        self.0.push(Problem { place: place.clone(), what: what.into(), fix: fix.into() });
+        self.found.push(Problem { place: place.clone(), what: what.into(), fix: fix.into() });
     }
 
     /// Adds what `others` holds, but for what stands at a line that is complained about already or at none: where a default
     /// stands in for something wrong, what follows from the default is nobody's fault.
     pub fn merge(&mut self, others: Self) {
-        let known: Vec<Place> = self.0.iter().map(|problem| problem.place.clone()).collect();
+        let known: Vec<Place> = self.found.iter().map(|problem| problem.place.clone()).collect();
         let is_new = |place: &Place| !matches!(place, Place::File { line: 0, .. }) && !known.contains(place);
         let was_clean = self.is_empty();
-        self.0.extend(others.0.into_iter().filter(|problem| was_clean || is_new(&problem.place)));
-        self.0.sort_by_key(|problem| match &problem.place {
+        self.found.extend(others.found.into_iter().filter(|problem| was_clean || is_new(&problem.place)));
+        self.found.sort_by_key(|problem| match &problem.place {
             Place::File { path, line } => (0, Some(path.clone()), *line),
             Place::Environment(_) => (1, None, 0),
         });
     }
 
+    /// Notes that a text could not be read whole, so that there may be more.
+    pub(super) fn tear(&mut self) {
+        self.torn = true;
+    }
+
+    /// Whether there may be more, in what could not be read.
+    pub fn are_torn(&self) -> bool {
+        self.torn
+    }
+
     /// True when nothing is wrong.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.found.is_empty()
     }
 
     /// The problems in the order they were found.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.0.iter()
+        self.found.iter()
     }
 }
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for problem in &self.0 {
+        for problem in &self.found {
             writeln!(f, "{problem}")?;
         }
         Ok(())
@@ -124,12 +137,13 @@ mod tests {
 
     #[test]
     fn merged_problems_are_in_order_and_none_follows_from_another() {
-        let mut problems = Problems(vec![at(1, "a"), at(5, "b")]);
-        problems.merge(Problems(vec![at(3, "c"), at(5, "follows"), at(0, "default")]));
+        let of = |found| Problems { found, torn: false };
+        let mut problems = of(vec![at(1, "a"), at(5, "b")]);
+        problems.merge(of(vec![at(3, "c"), at(5, "follows"), at(0, "default")]));
         let told: Vec<&str> = problems.iter().map(|problem| problem.what.as_str()).collect();
         assert_eq!(told, ["a", "c", "b"]);
         let mut clean = Problems::default();
-        clean.merge(Problems(vec![at(0, "whole")]));
+        clean.merge(of(vec![at(0, "whole")]));
         assert_eq!(clean.to_string(), "g.toml: whole; x\n");
     }
 }
