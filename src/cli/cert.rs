@@ -48,7 +48,7 @@ pub struct Throwaway {
 /// [`CliError`] when a file can't be written, or when only a part of a certificate is there.
 pub fn run(command: &CertCommand) -> Result<(), CliError> {
     let CertCommand::Dev { dir } = command;
-    fs::create_dir_all(dir).map_err(CliError::at(dir))?;
+    fs::create_dir_all(dir).map_err(CliError::making(dir))?;
     write_certificate(dir)?;
     let secret = files::random::<64>()?;
     write_missing(&dir.join("token.key"), PRIVATE, secret.as_ref())?;
@@ -116,7 +116,7 @@ fn write_certificate(dir: &Path) -> Result<(), CliError> {
 fn write_missing(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), CliError> {
     let verb = match files::create(path, mode, bytes) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => "kept ",
-        written => written.map(|()| "wrote").map_err(CliError::at(path))?,
+        written => written.map(|()| "wrote").map_err(CliError::making(path))?,
     };
     writeln!(io::stdout(), "{verb} {}", path.display())?;
     Ok(())
@@ -148,6 +148,12 @@ mod tests {
         assert_eq!(read(), first);
         let mode = |name| fs::metadata(dir.join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!(["server.key", "token.key", "admin.token", "ca.pem"].map(mode), [0o600, 0o600, 0o600, 0o644]);
+    }
+
+    #[test]
+    fn a_file_where_the_folder_should_be_is_told() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(dev(file.path()).unwrap_err().to_string().contains("a file is where a folder should be"));
     }
 
     #[test]

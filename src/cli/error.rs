@@ -30,6 +30,22 @@ impl CliError {
         move |error| Self::Failed(format!("{}: {error}", path.display()))
     }
 
+    /// As [`CliError::at`], of what was to be made.
+    pub(super) fn making(path: &Path) -> impl Fn(io::Error) -> Self + '_ {
+        move |error| {
+            let folder = path.parent().unwrap_or(path).display();
+            let advice = match error.kind() {
+                io::ErrorKind::NotFound => format!("; make its folder first: mkdir -p {folder}"),
+                io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                    "; a file is where a folder should be: name another".to_owned()
+                }
+                io::ErrorKind::PermissionDenied => "; you may not write there: name another".to_owned(),
+                _ => String::new(),
+            };
+            Self::Failed(format!("{}: {error}{advice}", path.display()))
+        }
+    }
+
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Configuration(_) | Self::Usage(_) => USAGE,
@@ -84,5 +100,13 @@ mod tests {
             "{}",
             said("a =\n")
         );
+    }
+
+    #[test]
+    fn what_could_not_be_made_is_told_with_what_to_do() {
+        let said = |kind: io::ErrorKind| CliError::making(Path::new("a/b"))(kind.into()).to_string();
+        assert!(said(io::ErrorKind::NotFound).ends_with("; make its folder first: mkdir -p a"));
+        assert!(said(io::ErrorKind::AlreadyExists).contains("a file is where a folder should be"));
+        assert!(said(io::ErrorKind::PermissionDenied).contains("you may not write there"));
     }
 }

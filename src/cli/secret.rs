@@ -30,7 +30,7 @@ pub fn run(command: &SecretCommand) -> Result<(), CliError> {
             let what = "exists; choose another name, since replacing a secret ends every session it signed";
             Err(CliError::new(format!("{}: {what}", file.display())))
         }
-        written => written.map_err(CliError::at(file)),
+        written => written.map_err(CliError::making(file)),
     }?;
     writeln!(io::stdout(), "wrote {}", file.display())?;
     Ok(())

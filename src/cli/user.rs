@@ -15,7 +15,7 @@ use crate::directory::{EditError, Format, Import, Password, Role, UsersFile};
 pub enum UserCommand {
     /// Add a user; the password comes from standard input or a prompt
     Add {
-        /// What the user may do: root, admin, user or any other token
+        /// What the user may do: root, admin, user, or a name of yours without spaces
         #[arg(long, default_value = "user", value_parser = role)]
         role: Role,
         /// Where and who.
@@ -71,7 +71,14 @@ pub struct User {
     pub users: PathBuf,
     /// The name, as in 100@mydomain.com
     pub name: String,
+    /// Refused: what is on a command line, all users of the machine can read
+    #[arg(long, hide = true, value_name = "PASSWORD", value_parser = refused_password)]
+    pub password: Option<RefusedPassword>,
 }
+
+/// A password where none belongs, which is not kept.
+#[derive(Clone, Debug)]
+pub struct RefusedPassword;
 
 /// Does it. A running gateway reads the file again by itself.
 ///
@@ -80,14 +87,14 @@ pub struct User {
 pub fn run(command: &UserCommand) -> Result<(), CliError> {
     match command {
         UserCommand::Add { role, user } => {
-            let password = read_password()?;
+            let password = user.read_password()?;
             let file = UsersFile::at(&user.users);
             file.add(&user.name, role, &password).map_err(|error| user.explain(&error))?;
             warn(&file, &user.users);
             say(format_args!("added {} to {}", user.name, user.users.display()))
         }
         UserCommand::Passwd { user } => {
-            let password = read_password()?;
+            let password = user.read_password()?;
             let file = UsersFile::at(&user.users);
             file.set_password(&user.name, &password).map_err(|error| user.explain(&error))?;
             warn(&file, &user.users);
@@ -116,7 +123,7 @@ fn import(users: &Path, import: &Import<'_>) -> Result<(), CliError> {
             say(format_args!("users added to {}: {count}", users.display()))
         }
         Err(_) if !problems.is_empty() => Err(problems.into()),
-        Err(error) => Err(CliError::new(format!("{}: {error}", users.display()))),
+        Err(error) => Err(unusable(users, &error)),
     }
 }
 
@@ -140,7 +147,7 @@ fn warn(file: &UsersFile, path: &Path) {
 
 fn list(path: &Path) -> Result<(), CliError> {
     let users = UsersFile::at(path).list();
-    let users = users.map_err(|error| CliError::new(format!("{}: {error}", path.display())))?;
+    let users = users.map_err(|error| unusable(path, &error))?;
     let width = users.iter().map(|user| user.name.chars().count()).max().unwrap_or(0);
     for user in users {
         say(format_args!("{:width$}  {:8}  {}", user.name, user.role, user.hash))?;
@@ -148,10 +155,34 @@ fn list(path: &Path) -> Result<(), CliError> {
     Ok(())
 }
 
+fn unusable(users: &Path, error: &EditError) -> CliError {
+    broken(error).unwrap_or_else(|| CliError::new(format!("{}: {error}", users.display())))
+}
+
+/// What is wrong with the file itself, each with its line.
+fn broken(error: &EditError) -> Option<CliError> {
+    let EditError::Broken(problems) = error else { return None };
+    Some(problems.clone().into())
+}
+
 impl User {
     fn explain(&self, error: &EditError) -> CliError {
-        CliError::new(format!("{}: {}: {error}", self.users.display(), self.name))
+        broken(error).unwrap_or_else(|| CliError::new(format!("{}: {}: {error}", self.users.display(), self.name)))
     }
+
+    fn read_password(&self) -> Result<Password, CliError> {
+        match self.password {
+            Some(RefusedPassword) => Err(CliError::Usage(
+                "leave --password out: the password comes from standard input, or is asked for".into(),
+            )),
+            None => read_password(),
+        }
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "what clap calls can fail")]
+fn refused_password(_: &str) -> Result<RefusedPassword, String> {
+    Ok(RefusedPassword)
 }
 
 fn role(name: &str) -> Result<Role, String> {
@@ -301,5 +332,12 @@ mod tests {
             parse("user add --users u.toml --role Root x").unwrap_err().to_string().contains("did you mean \"root\"?")
         );
         assert!(parse("user add x").is_err());
+    }
+
+    #[test]
+    fn a_password_on_the_command_line_is_told_where_it_belongs_and_not_repeated() {
+        let add = Line::try_parse_from("user add --users u.toml --password planted x".split(' ')).unwrap();
+        let said = run(&add.command).unwrap_err().to_string();
+        assert!(said.contains("comes from standard input") && !format!("{said}{add:?}").contains("planted"), "{said}");
     }
 }

@@ -106,7 +106,7 @@ impl UsersFile {
     /// # Errors
     /// [`EditError`].
     pub fn list(&self) -> Result<Vec<Listed>, EditError> {
-        let document = parse(&read_text(&self.path)?)?;
+        let document = understood(&self.path, &read_text(&self.path)?)?;
         Ok(users(&document)?.into_iter().map(listed).collect())
     }
 
@@ -153,8 +153,9 @@ impl UsersFile {
     /// The folder is what is locked: the file itself is replaced, so that a lock on it would be a lock on the old one.
     fn open_folder(&self) -> io::Result<(PathBuf, File)> {
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let folder = File::open(folder_of(&path))?;
-        Ok((path, folder))
+        let folder = folder_of(&path);
+        let opened = File::open(folder).map_err(|error| no_folder(folder, error))?;
+        Ok((path, opened))
     }
 }
 
@@ -169,10 +170,29 @@ fn replace_changed(
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error.into()),
     };
-    let mut document = parse(&old)?;
+    let mut document = understood(path, &old)?;
     change(&mut document)?;
     replace(path, &document.to_string())?;
     Ok(folder.sync_all()?)
+}
+
+fn no_folder(folder: &Path, error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            io::Error::new(error.kind(), format!("{error}; make its folder first: mkdir -p {}", folder.display()))
+        }
+        _ => error,
+    }
+}
+
+/// What cannot be understood is told as a gateway that reads the file tells it.
+fn understood(path: &Path, text: &str) -> Result<DocumentMut, EditError> {
+    let document = parse(text).and_then(|document| users(&document).map(|_| ()).map(|()| document));
+    document.map_err(|error| {
+        let mut problems = Problems::default();
+        super::parse::parse(path, text, &mut problems);
+        if problems.is_empty() { error } else { EditError::Broken(problems) }
+    })
 }
 
 fn read_text(path: &Path) -> io::Result<String> {

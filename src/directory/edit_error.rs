@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::config::Problems;
+
 /// Why a users file was not changed.
 #[derive(Debug)]
 pub enum EditError {
@@ -10,6 +12,8 @@ pub enum EditError {
     Io(io::Error),
     /// It is not TOML; the line, from 1, where that is known.
     Syntax(Option<usize>),
+    /// It is no users file, and everything that is wrong with it.
+    Broken(Problems),
     /// `users` is no list of tables.
     NoList,
     /// The name has no canonical form.
@@ -32,6 +36,7 @@ impl fmt::Display for EditError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => error.fmt(f),
+            Self::Broken(problems) => f.write_str(problems.to_string().trim_end()),
             Self::Syntax(Some(line)) => write!(f, "line {line} is not TOML"),
             Self::Syntax(None) => f.write_str("the file is not TOML"),
             Self::NoList => f.write_str("users is no list of tables; write [[users]] above each user"),

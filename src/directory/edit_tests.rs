@@ -196,8 +196,6 @@ fn a_file_that_is_not_understood_is_left_alone() {
         assert!(fixture.users.list().is_err(), "{text}");
         assert_eq!(fixture.text(), text);
     }
-    let line = Fixture::new("\n[[users]]\nname = \n").users.list().unwrap_err();
-    assert_eq!(line.to_string(), "line 3 is not TOML");
 }
 
 #[test]
@@ -232,4 +230,29 @@ fn a_linked_file_is_changed_where_it_is() {
     UsersFile::at(&link).remove("root").unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(names(&fixture.users), ["100@MyDomain.com"]);
+}
+
+#[test]
+fn a_broken_file_is_told_with_its_lines_and_reasons_and_left_alone() {
+    for (text, place, reason) in [
+        ("[[users]]\nname = \"a\npassword = 5\n", ":2: not TOML: ", "correct the syntax"),
+        ("# one\nusers = 1\n", ":2: users is no list", "write [[users]] above each user"),
+    ] {
+        let fixture = Fixture::new(text);
+        let adding = fixture.users.add("b", &Role::User, &password()).unwrap_err();
+        for error in [fixture.users.list().unwrap_err(), adding] {
+            let EditError::Broken(problems) = error else { panic!("{error}") };
+            let first = problems.iter().next().unwrap().to_string();
+            assert!(first.contains(&format!("users.toml{place}")) && first.contains(reason), "{first}");
+        }
+        assert_eq!(fixture.text(), text);
+    }
+}
+
+#[test]
+fn a_folder_that_is_missing_is_told_with_the_command_that_makes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = UsersFile::at(&folder.path().join("none/users.toml"));
+    let error = users.add("a", &Role::User, &password()).unwrap_err().to_string();
+    assert!(error.ends_with(&format!("; make its folder first: mkdir -p {}/none", folder.path().display())), "{error}");
 }

@@ -9,6 +9,8 @@ use super::import_csv;
 use super::{Password, Role, canonical};
 use crate::config::{Place, Problems};
 
+const NEITHER: &str = "an htpasswd line is NAME:HASH; a CSV begins with the names of its columns, name,password,role";
+
 /// How the users are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -111,7 +113,7 @@ impl Reader<'_> {
                 Some((name, password)) => {
                     self.row(&Row { line: number + 1, name, password, role: "", may_be_plain: false });
                 }
-                None => self.problem(number + 1, "no colon", "an htpasswd line is NAME:HASH"),
+                None => self.problem(number + 1, "no colon", NEITHER),
             }
         }
     }
@@ -199,9 +201,11 @@ fn foreign_kind(password: &str) -> Option<&'static str> {
     })
 }
 
+/// By its first line; without a colon it is nobody's NAME:HASH.
 fn guess(text: &str) -> Format {
     let first = text.lines().find(|line| !is_remark(line)).unwrap_or_default();
-    if import_csv::is_heading(first) { Format::Csv } else { Format::Htpasswd }
+    let is_csv = import_csv::is_heading(first) || first.contains(',') && !first.contains(':');
+    if is_csv { Format::Csv } else { Format::Htpasswd }
 }
 
 fn is_remark(line: &str) -> bool {

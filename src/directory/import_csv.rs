@@ -32,6 +32,11 @@ pub(super) fn read(text: &str, reader: &mut Reader<'_>) {
 }
 
 fn columns(heading: &StringRecord, reader: &mut Reader<'_>) -> Option<Columns> {
+    if !heading.iter().any(is_known) {
+        // Not repeated: where the names are missing, what stands there may be a password.
+        reader.problem(1, "no column is named", HEADING);
+        return None;
+    }
     let (mut name, mut password, mut role) = (None, None, None);
     for (at, column) in heading.iter().enumerate() {
         let found = match column {
@@ -42,7 +47,7 @@ fn columns(heading: &StringRecord, reader: &mut Reader<'_>) -> Option<Columns> {
                 reader.problem(
                     1,
                     format!("unknown column {column:?}"),
-                    "a user has name, password and role; remove it",
+                    "a user has name, password and role; rename it, or remove it",
                 );
                 continue;
             }
@@ -70,6 +75,10 @@ fn row(record: &StringRecord, columns: &Columns, width: usize, reader: &mut Read
 
 fn line(position: Option<&csv::Position>) -> usize {
     position.map_or(0, |position| usize::try_from(position.line()).unwrap_or(0))
+}
+
+fn is_known(column: &str) -> bool {
+    ["name", "username", "password", "role"].into_iter().any(|name| is(column, name))
 }
 
 fn is(column: &str, name: &str) -> bool {

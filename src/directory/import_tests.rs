@@ -81,7 +81,7 @@ fn every_problem_is_found_with_its_line() {
         [
             "in:3: user \"ann\" is also on line 2; names are compared in canonical form; keep one of them",
             "in:4: \"a b\" can't be a user's name; a name is LOCAL or LOCAL@DOMAIN, without spaces",
-            "in:4: \"not/a/token\" can't be a role; a role is root, admin, user or any other token of at most 64 letters",
+            "in:4: \"not/a/token\" can't be a role; a role is root, admin, user or one of your own: up to 64 letters, digits, - or _, no spaces",
             "in:5: 2 fields, where the first line names 3; put fields that hold a comma or a quote in quotes",
             "in:6: \"c\\nd\" can't be a user's name; a name is LOCAL or LOCAL@DOMAIN, without spaces",
             "in:9: \"Admin\" can't be a role; did you mean \"admin\"?",
@@ -98,10 +98,18 @@ fn a_text_without_users_or_columns_is_a_problem() {
         ("password,phone\nx,y\n", "unknown column \"phone\""),
         ("password,role\nx,y\n", "no column name"),
         ("name,password,name\nx,y,z\n", "is there twice"),
-        ("just words\n", "no colon"),
+        (
+            "just words\n",
+            "no colon; an htpasswd line is NAME:HASH; a CSV begins with the names of its columns, name,password,role",
+        ),
+        ("name,pass\nx,y\n", "unknown column \"pass\""),
     ] {
         assert!(bad(text).concat().contains(part), "{text:?}: {:?}", bad(text));
     }
     assert!(import(b"a:\n\xff\n", None, None).1.concat().starts_with("in:2: not UTF-8"));
-    assert!(import(b"ann,x\n", Some(Format::Csv), None).1.concat().contains("name,password,role"));
+    for format in [Some(Format::Csv), None] {
+        let problems = import(b"ann,planted\n", format, None).1;
+        assert!(problems.len() == 1 && problems[0].contains("name,password,role"), "{problems:?}");
+        assert!(!problems[0].contains("planted"), "what stands there may be a password: {problems:?}");
+    }
 }

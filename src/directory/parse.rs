@@ -16,7 +16,7 @@ pub(super) fn parse(path: &Path, text: &str, problems: &mut Problems) -> Vec<Rec
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let offset = error.span().map_or(0, |span| span.start);
-        reader.problem(offset, format!("not TOML: {}", error.message()), "correct the syntax");
+        reader.problem(offset, format!("not TOML: {}", error.message()), "correct the syntax; more may be found then");
     }
     reader.torn = !errors.is_empty();
     reader.file(table.get_ref())

@@ -35,8 +35,13 @@ impl Role {
         let what = || format!("{:?} can't be a role", name.chars().take(64).collect::<String>());
         match known.filter(|known| *known != name) {
             Some(meant) => Err((what(), format!("did you mean {meant:?}?"))),
-            None => Self::parse(name)
-                .ok_or_else(|| (what(), "a role is root, admin, user or any other token of at most 64 letters".into())),
+            None => Self::parse(name).ok_or_else(|| {
+                (
+                    what(),
+                    "a role is root, admin, user or one of your own: up to 64 letters, digits, - or _, no spaces"
+                        .into(),
+                )
+            }),
         }
     }
 
