@@ -16,6 +16,7 @@ mod names;
 mod network;
 mod node;
 mod problem;
+mod round;
 mod route_path;
 mod routes;
 mod rules;

@@ -7,6 +7,7 @@ use http::Method;
 
 use super::findings::{Findings, Wrong};
 use super::problem::{Located, Place};
+use super::round;
 use super::settings::{Config, Health, ListenAddress, Listener, Route};
 
 /// Checks the whole, and drops what no listener needs.
@@ -16,6 +17,7 @@ pub(super) fn apply(mut config: Config, findings: &Findings) -> Config {
     }
     addresses(&config, findings);
     redirects(&config, findings);
+    round::servers(&config, findings);
     proxies(&config, findings);
     let certificates = config.tls.iter().flat_map(|tls| &tls.certificates).map(|certificate| &certificate.chain);
     repeated("tls.certificates.chain", certificates, findings);
@@ -128,7 +130,7 @@ fn same_method(a: &Method, b: &Method) -> bool {
     a == b || (*a == Method::GET && *b == Method::HEAD) || (*a == Method::HEAD && *b == Method::GET)
 }
 
-fn on_line(place: &Place) -> String {
+pub(super) fn on_line(place: &Place) -> String {
     match place {
         Place::File { line: 0, .. } => String::new(),
         Place::File { line, .. } => format!(" on line {line}"),
