@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// A place for lines, as configured.
@@ -72,11 +73,35 @@ impl Target {
     }
 }
 
+/// A new file is for the owner and a group of log readers: its lines hold names and addresses. One that is there keeps its mode.
 fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
+    OpenOptions::new().create(true).append(true).mode(0o640).open(path)
 }
 
 /// On one line whatever it holds: controls, line separators and what can't be printed are escaped, and spaces, which separate.
 pub(super) fn escaped(text: &str) -> String {
     text.escape_debug().to_string().replace(' ', "\\u{20}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_new_file_is_not_for_everybody_and_an_old_one_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.log");
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        let mut target = Target::open(Place::File(path.clone())).unwrap();
+        assert_eq!(mode() & 0o137, 0, "{:o}", mode());
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        target.reopen();
+        assert_eq!(mode(), 0o644);
+        fs::remove_file(&path).unwrap();
+        target.reopen();
+        assert_eq!(mode() & 0o137, 0, "{:o}", mode());
+    }
 }
