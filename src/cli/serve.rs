@@ -47,12 +47,14 @@ impl Waiting {
                 hang_up(&running);
             }
             running.drain();
+            let last_words = running.last_words();
             let mut drained = tokio::task::spawn_blocking(|| running.join());
             loop {
                 tokio::select! {
                     _ = &mut drained => return Ok(()),
                     asked = signals.next() => if asked == Asked::ToEnd {
                         tracing::warn!("a second signal: ending at once");
+                        last_words.say();
                         log::flush();
                         std::process::exit(1);
                     },

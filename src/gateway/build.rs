@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -93,6 +94,11 @@ impl Gateway {
     /// Writes down that the process ends.
     pub fn record_shutdown(&self) {
         super::audit::shutdown(&self.audit, self.sessions.len());
+    }
+
+    /// Whether all audit lines were written, for which nobody waits any longer than that.
+    pub fn audit_is_written_within(&self, patience: Duration) -> bool {
+        self.audit.is_written_within(patience)
     }
 
     /// Opens the files of both logs anew.

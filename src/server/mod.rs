@@ -255,6 +255,11 @@ impl Running {
         }
     }
 
+    /// For an end in the middle of the drain, which holds the server itself.
+    pub fn last_words(&self) -> LastWords {
+        LastWords(self.gateway.clone())
+    }
+
     /// The live sessions.
     pub fn sessions(&self) -> &Arc<Sessions> {
         self.gateway.sessions()
@@ -269,6 +274,20 @@ impl Running {
     /// Opens the files of the logs anew.
     pub fn reopen_logs(&self) {
         self.gateway.reopen_logs();
+    }
+}
+
+/// What is written down when nobody waits for the end of the drain.
+#[derive(Debug)]
+pub struct LastWords(Arc<Gateway>);
+
+impl LastWords {
+    /// Writes down that the process ends, and waits a second at most until that and what waits is written.
+    pub fn say(&self) {
+        self.0.record_shutdown();
+        if !self.0.audit_is_written_within(Duration::from_secs(1)) {
+            tracing::error!("AUDIT LINES LOST at the end: nothing takes them");
+        }
     }
 }
 

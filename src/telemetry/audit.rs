@@ -100,6 +100,19 @@ impl Audit {
         Ok(())
     }
 
+    /// Waits until nothing is left to be written; false when that took longer than `patience`.
+    pub fn is_written_within(&self, patience: Duration) -> bool {
+        let is_written = || self.queue.as_ref().is_none_or(|queue| queue.unwritten.load(Relaxed) == 0);
+        let deadline = std::time::Instant::now() + patience;
+        while !is_written() {
+            if std::time::Instant::now() > deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+
     /// How often writing failed since the start; no line is lost by it.
     pub fn failures(&self) -> u64 {
         self.queue.as_ref().map_or(0, |queue| queue.failures.load(Relaxed))

@@ -94,4 +94,6 @@ async fn a_second_signal_ends_at_once() {
     process.signal("TERM").await;
     process.says("a second signal: ending at once").await;
     assert_eq!(process.ended().await, Some(1));
+    let audit = std::fs::read_to_string(prepared.dir.path().join("audit.log")).unwrap();
+    assert!(audit.contains("\"event\":\"shutdown\"") && audit.contains("sessions=0"), "{audit}");
 }
