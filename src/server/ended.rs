@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use rustls::InvalidMessage;
+
 use super::activity::Overdue;
 use super::proxied::Unannounced;
 
@@ -13,6 +15,8 @@ pub(crate) enum Ended {
     Io(io::Error),
     /// What the protocol said.
     Http(hyper::Error),
+    /// What came was no TLS: plain HTTP, mostly.
+    NoTls,
     /// The client resumed a session with a certificate that is no longer believed.
     WrongCertificate(rustls::Error),
     /// The handshake missed its deadline.
@@ -36,11 +40,21 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
+    /// Why a handshake failed.
+    pub(super) fn in_handshake(error: io::Error) -> Self {
+        let said = error.get_ref().and_then(|said| said.downcast_ref());
+        match said {
+            Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => Self::NoTls,
+            _ => Self::Io(error),
+        }
+    }
+
     /// A stable name for metrics.
     pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Io(_) => "io",
             Self::Http(_) => "http",
+            Self::NoTls => "no_tls",
             Self::WrongCertificate(_) => "wrong_certificate",
             Self::SlowHandshake => "slow_handshake",
             Self::Untrusted => "untrusted_proxy",
@@ -83,6 +97,7 @@ impl fmt::Display for Ended {
                 Some(cause) => write!(f, "{error}: {cause}"),
                 None => write!(f, "{error}"),
             },
+            Self::NoTls => f.write_str("the client spoke no TLS"),
             Self::WrongCertificate(error) => write!(f, "the client's certificate is not believed: {error}"),
             Self::SlowHandshake => f.write_str("the handshake took too long"),
             Self::Untrusted => f.write_str("the PROXY protocol is believed from trusted_proxies only"),

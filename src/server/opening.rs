@@ -44,7 +44,7 @@ impl Serving {
         }
         let Some(tls) = &door.tls else { return Ok(Opened::Plain(stream)) };
         let tls = tls.current();
-        let mut stream = TlsAcceptor::from(tls.config.clone()).accept(stream).await?;
+        let mut stream = TlsAcceptor::from(tls.config.clone()).accept(stream).await.map_err(Ended::in_handshake)?;
         let session = stream.get_mut().1;
         session.set_buffer_limit(Some(BUFFER));
         peer.tls = true;

@@ -82,6 +82,20 @@ async fn a_bad_pair_keeps_the_old_one_until_it_is_mended() {
 }
 
 #[tokio::test]
+async fn who_speaks_no_tls_is_told_apart_from_who_fails_at_it() {
+    let prepared = Prepared::new(&Upstream::start().await, "log.level = 'info'");
+    let mut process = Process::serve(&prepared);
+    let address = process.address().await;
+    for sent in ["GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "PUT / HTTP/1.1\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n"] {
+        Connection::plain(address).await.send(sent).await;
+        assert!(process.says("connection ended early").await.contains("the client spoke no TLS"), "{sent}");
+    }
+    let mut connection = Connection::plain(address).await;
+    connection.send([&b"\x16\x03\x01\0\x04"[..], &[2, 0, 0, 0]].concat()).await;
+    assert!(!process.says("connection ended early").await.contains("no TLS"));
+}
+
+#[tokio::test]
 async fn the_log_says_what_was_loaded_what_ends_and_what_is_wrong() {
     let (authority, prepared) =
         (Authority::new("logged"), Prepared::new(&Upstream::start().await, "log.level = 'info'"));
