@@ -100,7 +100,7 @@ async fn the_log_says_what_was_loaded_what_ends_and_what_is_wrong() {
     let (authority, prepared) =
         (Authority::new("logged"), Prepared::new(&Upstream::start().await, "log.level = 'info'"));
     let mut process = Process::serve(&prepared);
-    assert!(process.says("certificate loaded").await.contains("localhost api.example.com other.example.com"));
+    assert!(process.says("certificate loaded").await.contains("localhost 127.0.0.1 api.example.com other.example.com"));
     process.address().await;
     let mut old = CertificateParams::new(["old.example".to_owned()]).unwrap();
     old.not_after = rcgen::date_time_ymd(2021, 2, 3);

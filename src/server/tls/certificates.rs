@@ -1,6 +1,7 @@
 //! Reads a certificate chain and its key, and says what they are: for which names, and until when.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,7 +22,7 @@ const MAKE: &str = "make one for development with: gatewarden cert dev --dir cer
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) key: Arc<CertifiedKey>,
-    /// DNS names in lower case, wildcards as they are.
+    /// DNS names in lower case, wildcards as they are, and addresses, which no client asks for by SNI.
     pub(super) names: Vec<String>,
     life: Life,
     /// What was last warned about.
@@ -126,19 +127,25 @@ impl Life {
     }
 }
 
-/// The DNS names of a certificate and its life.
+/// The names of a certificate, DNS names in lower case and addresses, and its life.
 fn describe(certificate: &[u8]) -> Option<(Vec<String>, Life)> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     let alternatives = parsed.subject_alternative_name().ok()?;
     let names = alternatives.iter().flat_map(|extension| &extension.value.general_names);
     let names = names.filter_map(|name| match name {
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        GeneralName::IPAddress(bytes) => address(bytes).map(|address| address.to_string()),
         _ => None,
     });
     let at = |seconds: i64| UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
     let validity = parsed.validity();
     let life = Life { from: at(validity.not_before.timestamp()), until: at(validity.not_after.timestamp()) };
     Some((names.collect(), life))
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
 #[cfg(test)]
@@ -205,11 +212,11 @@ mod tests {
     #[test]
     fn names_and_life_are_read_from_the_certificate() {
         let key = rcgen::KeyPair::generate().unwrap();
-        let names = ["B.example".to_owned(), "*.example".to_owned(), "10.0.0.1".to_owned()];
+        let names = ["B.example", "*.example", "10.0.0.1", "2001:db8::1"].map(str::to_owned);
         let mut params = rcgen::CertificateParams::new(names).unwrap();
         params.not_after = rcgen::date_time_ymd(2031, 2, 3);
         let (names, life) = describe(params.self_signed(&key).unwrap().der()).unwrap();
-        assert_eq!(names, ["b.example", "*.example"]);
+        assert_eq!(names, ["b.example", "*.example", "10.0.0.1", "2001:db8::1"]);
         assert_eq!(life.end().to_string(), "2031-02-03T00:00:00Z");
     }
 }
