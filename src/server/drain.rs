@@ -22,7 +22,9 @@ impl Drain {
     /// finds them finishing.
     pub(crate) async fn until_closing(&self, delay: Duration) {
         self.asked.cancelled().await;
-        tracing::info!(?delay, "draining: readiness fails, still accepting");
+        if !delay.is_zero() {
+            tracing::info!(?delay, "draining: readiness fails, still accepting");
+        }
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             () = self.ending.cancelled() => {}

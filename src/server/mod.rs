@@ -110,6 +110,7 @@ impl Server {
         writable::check(&config.log, &mut problems);
         let users = watch_users(&config.directories);
         let tls = config.tls.as_ref().and_then(|tls| Tls::load(tls, &mut problems)).map(Arc::new);
+        tls.iter().for_each(|tls| tls.announce());
         match Gateway::build(config, &mut problems) {
             Some(gateway) if problems.is_empty() => Ok(Self { config: config.clone(), gateway, users, tls }),
             _ => Err(problems),

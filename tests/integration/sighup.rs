@@ -55,6 +55,23 @@ async fn fewer_descriptors_than_connections_are_no_change_of_the_configuration()
 }
 
 #[tokio::test]
+async fn what_has_not_changed_and_what_takes_no_time_is_not_told() {
+    let prepared = Prepared::new(&Upstream::start().await, SETTINGS);
+    let mut process = Process::serve(&prepared);
+    process.says("certificate loaded").await;
+    process.address().await;
+    process.signal("HUP").await;
+    let told = process.lines_to("\"reloaded\"").await;
+    assert!(!told.iter().any(|line| line.contains("certificate loaded")), "{told:?}");
+    prepared.configure(&Upstream::start().await, &format!("{SETTINGS}\ntls.min_version = '1.3'"));
+    process.signal("HUP").await;
+    process.says("certificate loaded").await;
+    process.signal("TERM").await;
+    let told = process.lines_to("draining: closing").await;
+    assert!(!told.iter().any(|line| line.contains("still accepting")), "{told:?}");
+}
+
+#[tokio::test]
 async fn a_broken_users_file_is_told_with_every_problem_and_keeps_its_users() {
     let upstream = Upstream::start().await;
     let mut serving = Serving::start(&upstream).await;

@@ -50,6 +50,11 @@ impl Tls {
         Some(Self { live: ArcSwap::from_pointee(live), sources: Mutex::new(sources), closing })
     }
 
+    /// Says what was loaded.
+    pub(crate) fn announce(&self) {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).announce();
+    }
+
     /// What new connections speak.
     pub(crate) fn current(&self) -> Arc<Live> {
         self.live.load_full()
@@ -70,6 +75,7 @@ impl Tls {
         }
         let before = self.current();
         *sources = read;
+        sources.announce();
         self.go_live(&sources, self.closing.child_token());
         before.trusted.cancel();
     }

@@ -45,13 +45,24 @@ impl Sources {
         let trust = settings.clients.as_ref().map(|clients| keep_trust(clients, problems));
         let (pairs, trust) =
             (pairs.into_iter().collect::<Option<_>>()?, trust.map_or(Some(None), |trust| trust.map(Some))?);
-        let sources =
-            Self { settings: settings.clone(), pairs, trust, resumption: Resumption::new(), reminded: BootTime::now() };
-        for (certificate, pair) in sources.certificates() {
+        Some(Self {
+            settings: settings.clone(),
+            pairs,
+            trust,
+            resumption: Resumption::new(),
+            reminded: BootTime::now(),
+        })
+    }
+
+    /// Says what was loaded, to be called when it is put in force.
+    pub(super) fn announce(&self) {
+        for (certificate, pair) in self.certificates() {
             pair.announce(certificate);
             pair.warn(certificate, SystemTime::now());
         }
-        Some(sources)
+        if let Some((clients, trust)) = self.settings.clients.as_ref().zip(self.trust.as_ref()) {
+            trust.value().announce(clients);
+        }
     }
 
     /// Reads what changed.
@@ -128,9 +139,7 @@ fn keep_pair(certificate: &config::Certificate, problems: &mut Problems) -> Opti
 }
 
 fn keep_trust(clients: &config::Clients, problems: &mut Problems) -> Option<Kept<Trust>> {
-    let trust = Kept::read([clients.ca.value.clone()], problems, |problems| Trust::read(clients, problems))?;
-    trust.value().announce(clients);
-    Some(trust)
+    Kept::read([clients.ca.value.clone()], problems, |problems| Trust::read(clients, problems))
 }
 
 fn say(problems: &Problems, what: &str) {

@@ -44,16 +44,21 @@ impl Process {
 
     /// Reads its log until a line holds `text`; needs `log.level = "info"` for most.
     pub(crate) async fn says(&mut self, text: &str) -> String {
-        let line = async {
-            loop {
+        self.lines_to(text).await.pop().expect("a line")
+    }
+
+    /// As [`Process::says`], with the lines before that one.
+    pub(crate) async fn lines_to(&mut self, text: &str) -> Vec<String> {
+        let lines = async {
+            let mut lines: Vec<String> = Vec::new();
+            while !lines.last().is_some_and(|line| line.contains(text)) {
                 let line = self.log.next_line().await.expect("text").expect("the log goes on");
                 planted::not_in("the log of the process", &line);
-                if line.contains(text) {
-                    return line;
-                }
+                lines.push(line);
             }
+            lines
         };
-        within(text, line).await
+        within(text, lines).await
     }
 
     /// Where its first listener is, once it says so.
