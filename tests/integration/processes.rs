@@ -1,9 +1,8 @@
 //! The program as init systems see it: signals at any moment, and an exit code.
 
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe;
 
-use crate::harness::{Connection, Prepared, Process, Upstream, command, eventually, within};
+use crate::harness::{Connection, Prepared, Process, Upstream, command};
 
 #[tokio::test]
 async fn a_log_that_cannot_be_written_is_a_problem_of_the_configuration_with_its_line() {
@@ -49,23 +48,17 @@ async fn a_signal_drains_and_ends_with_0() {
     }
 }
 
+/// It reads its files, and then waits for a reader of its access log.
 #[tokio::test]
 async fn a_signal_before_it_listens_is_not_lost() {
     let prepared = Prepared::new(&Upstream::start().await, "log.level = 'info'");
-    let users = prepared.dir.path().join("users.toml");
-    let content = std::fs::read(&users).unwrap();
-    std::fs::remove_file(&users).unwrap();
-    rustix::fs::mknodat(rustix::fs::CWD, &users, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let log = prepared.dir.path().join("access.log");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &log, 0o600.into()).unwrap();
     let mut process = Process::serve(&prepared);
-    let mut pipe = None;
-    let mut opened = || {
-        pipe = pipe.take().or_else(|| pipe::OpenOptions::new().open_sender(&users).ok());
-        std::future::ready(pipe.is_some())
-    };
-    eventually("the users file to be read", &mut opened).await;
+    process.says("certificate loaded").await;
     process.signal("HUP").await;
     process.signal("TERM").await;
-    within("writing the users file", pipe.unwrap().write_all(&content)).await.unwrap();
+    let _reader = pipe::OpenOptions::new().open_receiver(&log).unwrap();
     assert_eq!(process.ended().await, Some(0));
 }
 
