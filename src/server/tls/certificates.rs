@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,8 +16,6 @@ use crate::pem::{read_certificates, read_key};
 
 /// A certificate that ends within this long is warned about, if that is less than a tenth of its life.
 const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-
-const MAKE: &str = "make one for development with: gatewarden cert dev --dir certs";
 
 /// A chain and its key, ready to be shown to clients.
 #[derive(Debug)]
@@ -39,7 +38,8 @@ pub(super) struct Life {
 impl Pair {
     /// Reads both files.
     pub(super) fn read(certificate: &Certificate, problems: &mut Problems) -> Option<Self> {
-        let chain = read_certificates(("tls.certificates", &certificate.chain), MAKE, problems);
+        let chain =
+            read_certificates(("tls.certificates", &certificate.chain), &make(&certificate.chain.value), problems);
         let key = read_key(("tls.certificates", &certificate.key), "name the certificate's private key", problems);
         let (chain, key) = (chain?, key?);
         let described = chain.first().and_then(|leaf| describe(leaf));
@@ -90,6 +90,15 @@ impl Pair {
             }
         }
     }
+}
+
+/// How to come by a certificate, in the folder where it is looked for if its name is the one that is made.
+fn make(chain: &Path) -> String {
+    let folder = chain.parent().filter(|_| chain.ends_with("server.pem")).unwrap_or(Path::new("certs"));
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let made = folder.join("server.pem");
+    let named = if chain.ends_with("server.pem") { String::new() } else { format!(", and name {}", made.display()) };
+    format!("make one for development with: gatewarden cert dev --dir {}{named}", folder.display())
 }
 
 /// What to do where a key is not that of the first certificate.
@@ -191,6 +200,14 @@ mod tests {
         let end = pair.end();
         let moments = [end - DAY * 60, end - DAY, end + DAY, end - DAY * 60, end - DAY * 600];
         assert_eq!(moments.map(told), [Phase::Good, Phase::Ending, Phase::Over, Phase::Good, Phase::Early]);
+    }
+
+    #[test]
+    fn a_missing_certificate_is_made_where_it_is_looked_for() {
+        let dir = |chain: &str| make(Path::new(chain)).split_once("--dir ").unwrap().1.to_owned();
+        assert_eq!(dir("/etc/gw/server.pem"), "/etc/gw");
+        assert_eq!(dir("server.pem"), ".");
+        assert_eq!(dir("/etc/gw/mine.pem"), "certs, and name certs/server.pem");
     }
 
     #[test]
