@@ -88,7 +88,7 @@ async fn connections_that_say_nothing_are_no_news() {
         drop(stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await);
     }
     let line = process.says("INFO").await;
-    assert!(line.contains("ended early") && line.contains("corrupt message"), "{line}");
+    assert!(line.contains("ended early") && line.contains("the client spoke no TLS"), "{line}");
 }
 
 /// By FIN, or by RST.
