@@ -94,6 +94,9 @@ impl Worker {
         let mut id = [b'-'; 33];
         id[..16].copy_from_slice(&self.id_prefix);
         id[17..33 - first].copy_from_slice(&counted[first..]);
-        HeaderValue::from_bytes(&id[..33 - first]).unwrap_or(HeaderValue::from_static("0"))
+        let mut id = HeaderValue::from_bytes(&id[..33 - first]).unwrap_or(HeaderValue::from_static("0"));
+        // It comes only once: HTTP/2 is told not to remember it, which costs more than saying it.
+        id.set_sensitive(true);
+        id
     }
 }
