@@ -33,11 +33,11 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// What the peer, and the headers where it is a trusted proxy for HTTP, say.
+    /// What the peer says, and the headers where they are a trusted proxy's.
     pub(crate) fn of(peer: &Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
         let (address, scheme) = (peer.address.ip().to_canonical(), if peer.tls { "https" } else { "http" });
         let mut client = Self { address, proxies: Vec::new(), scheme, request_id: None, doubt: None };
-        if !peer.announced && is_trusted(address, trusted) {
+        if !peer.unnamed && is_trusted(address, trusted) {
             client.request_id = request_id(headers);
             client.doubt = client.believe(headers, trusted).err();
         }
@@ -182,10 +182,10 @@ mod tests {
     }
 
     #[test]
-    fn who_passes_bytes_on_vouches_for_no_header() {
+    fn who_passes_on_the_bytes_of_somebody_unnamed_vouches_for_no_header() {
         let headers = [(FOR, "1.1.1.1"), (PROTO, "http"), ("x-request-id", "a"), ("forwarded", "for=\"")];
         let headers = headers.map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
-        let peer = Peer { announced: true, ..Peer::test("10.0.0.1:1") };
+        let peer = Peer { unnamed: true, ..Peer::test("10.0.0.1:1") };
         let client = Client::of(&peer, &HeaderMap::from_iter(headers), &["10.0.0.0/8".parse().unwrap()]);
         assert_eq!((trail(&client), client.scheme), ("10.0.0.1".into(), "https"));
         assert!(client.request_id.is_none() && client.doubt.is_none());

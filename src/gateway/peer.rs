@@ -18,8 +18,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Whether it speaks TLS, here or with the proxy that announced it.
     pub tls: bool,
-    /// Whether its listener speaks the PROXY protocol. Who does that passes bytes on, so that headers are the client's own words.
-    pub announced: bool,
+    /// Whether it is a proxy that passes bytes on and doesn't say whose. Then headers are the words of somebody unknown.
+    pub unnamed: bool,
     /// The server name of the TLS handshake, in lower case.
     pub sni: Option<Box<str>>,
     /// The client's name by its certificate, verified against `tls.client_ca`.
@@ -75,7 +75,7 @@ impl Peer {
         Self {
             address: address.parse().unwrap(),
             tls: true,
-            announced: false,
+            unnamed: false,
             sni: None,
             client: None,
             redirects_to: None,

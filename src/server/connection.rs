@@ -86,7 +86,7 @@ impl Serving {
         let mut peer = Peer {
             address,
             tls: false,
-            announced: door.proxy_protocol,
+            unnamed: false,
             sni: None,
             client: None,
             redirects_to: door.redirects_to,

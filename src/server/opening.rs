@@ -64,6 +64,7 @@ impl Serving {
         }
         let announced = proxied::read(stream).await?;
         peer.tls = announced.tls;
+        peer.unnamed = announced.client.is_none();
         peer.address = announced.client.unwrap_or(peer.address);
         let counted = self.peers.count(peer.address.ip()).map_err(|TooMany| Ended::Crowded)?;
         peer.seat = peer.seat.take().map(|seat| seat.counted(counted));

@@ -48,7 +48,7 @@ fn peer() -> Peer {
     Peer {
         address: ([10, 0, 0, 1], 1).into(),
         tls: false,
-        announced: false,
+        unnamed: false,
         sni: None,
         client: None,
         redirects_to: None,
