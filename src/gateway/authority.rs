@@ -43,8 +43,10 @@ pub(crate) fn bare_host(authority: Option<&Authority>) -> &str {
 fn parse(text: &[u8]) -> Result<Authority, Refusal> {
     let authority = Authority::try_from(text).ok().filter(|authority| {
         let host = authority.host();
-        let port = &authority.as_str()[host.len()..];
-        (port.is_empty() || port.starts_with(':') && authority.port_u16().is_some()) && is_host(host)
+        // Without user information, the host begins the whole, and nothing but a port follows.
+        let port = authority.as_str().strip_prefix(host).and_then(|rest| rest.strip_prefix(':'));
+        let is_number = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && authority.port_u16().is_some();
+        (authority.as_str() == host || port.is_some_and(is_number)) && is_host(host)
     });
     authority.ok_or(Refusal::Ambiguous("The host is malformed"))
 }
@@ -78,9 +80,21 @@ mod tests {
         assert_eq!(judged(Version::HTTP_10, "/", &[]).as_deref(), Some(""));
         assert_eq!(judged(Version::HTTP_2, "https://a/", &[]).as_deref(), Some("a"));
         assert_eq!(judged(Version::HTTP_11, "/", &["a.b.:1"]).as_deref(), Some("a.b.:1"));
-        for bad in
-            ["[]", "[evil]:80", "[evil]good:80", "[::1]x", "[::1]x:80", "a]:80", "a..", ".", "..", ".a", "a..b:1"]
-        {
+        for bad in [
+            "[]",
+            "[evil]:80",
+            "[evil]good:80",
+            "[::1]x",
+            "[::1]x:80",
+            "a]:80",
+            "a..",
+            ".",
+            "..",
+            ".a",
+            "a..b:1",
+            "a:2@a:2",
+            "a:2@a",
+        ] {
             assert_eq!(judged(Version::HTTP_11, "/", &[bad]), None, "{bad:?}");
         }
         for bad in [&[][..], &["a", "a"], &["a", "b"], &[""], &["a b"], &["u@a"], &["a,b"], &["a/b"], &["a:"], &["a:x"]]
