@@ -69,20 +69,15 @@ impl Body {
         }
     }
 
-    /// Counts what is sent in `record` from here on.
-    pub(crate) fn recorded(mut self, record: Rc<Record>) -> Self {
-        self.record = Some(record);
-        self
-    }
-
-    /// Keeps what nobody read of the request, unless its client still waits to be asked for it (RFC 9110, section 10.1.1), or what
-    /// was on its way upstream when the gateway answered in the upstream's stead.
-    pub(crate) fn before(mut self, request: Request<Option<Incoming>>) -> Self {
-        let waits = request.body().is_some() && request.headers().contains_key(EXPECT);
-        let begun = self.record.as_ref().filter(|_| matches!(self.content, Content::Own(_)));
-        let left = request.into_body().filter(|_| !waits).or_else(|| begun?.take_back());
+    /// Counts what is sent in `record` from here on. Keeps what nobody read of the request, unless its client still waits to be
+    /// asked for it (RFC 9110, section 10.1.1), or what was on its way upstream when the gateway answered in the upstream's stead.
+    pub(crate) fn record(&mut self, record: Rc<Record>, request: &mut Request<Option<Incoming>>) {
+        let unread = request.body_mut().take();
+        let waits = unread.is_some() && request.headers().contains_key(EXPECT);
+        let is_own = matches!(self.content, Content::Own(_));
+        let left = unread.filter(|_| !waits).or_else(|| record.take_back().filter(|_| is_own));
         self.unread = left.filter(|body| !body.is_end_stream());
-        self
+        self.record = Some(record);
     }
 
     /// Says that the client does not read what is left of the answer, which is given up for that.

@@ -27,8 +27,8 @@ pub(crate) struct Going<'a> {
     pub(crate) record: &'a Rc<Record>,
     pub(crate) route: &'a Arc<Forward>,
     pub(crate) admission: Admission,
-    /// The pair, for upstreams that want it themselves.
-    pub(crate) presented: Option<Presented>,
+    /// The pair, for upstreams that want it themselves; boxed, for few do.
+    pub(crate) presented: Option<Box<Presented>>,
     /// What the client calls this gateway.
     pub(crate) authority: Option<Authority>,
 }
@@ -37,12 +37,12 @@ impl Worker {
     /// Forwards and answers; whatever fails is a [`Refusal`].
     pub(crate) async fn forward(
         &self,
-        going: Going<'_>,
+        going: &Going<'_>,
         request: &mut Request<Option<Incoming>>,
     ) -> Result<Response<Body>, Refusal> {
         self.check_expectations(request.headers())?;
         let handshake = upgrade::requested(request)?;
-        let mut outbound = self.outbound(&going, request, handshake.is_some())?;
+        let mut outbound = self.outbound(going, request, handshake.is_some())?;
         let began = Instant::now();
         let sent = going.route.upstream.send(&going.admission, &mut outbound, &self.pools).await;
         match sent {
@@ -98,7 +98,7 @@ impl Worker {
         &self,
         answered: Answered,
         handshake: Option<Handshake>,
-        going: Going<'_>,
+        going: &Going<'_>,
     ) -> Result<Response<Body>, Refusal> {
         match handshake {
             Some(handshake) if answered.switches_protocols() => self.tunnel(answered, handshake, going),
@@ -116,7 +116,7 @@ impl Worker {
                     head.headers.remove(CONTENT_LENGTH);
                 }
                 going.give_back(&mut head.headers, &server);
-                let body = Body::upstream(body, going.admission);
+                let body = Body::upstream(body, going.admission.clone());
                 Ok(Response::from_parts(head, body))
             }
         }

@@ -59,15 +59,14 @@ pub use term::Term;
 pub use worker::Worker;
 
 impl Worker {
-    /// Answers one request, and leaves one access line when the last byte of the answer is gone.
-    pub async fn handle(self: Rc<Self>, peer: Rc<Peer>, request: Request<Incoming>) -> Response<Body> {
-        let record = Record::begin(&self, peer, &request);
-        let origin = record.rules.cors.as_ref().and_then(|_| request.headers().get(ORIGIN).cloned());
+    /// Answers one request, and leaves one access line when the last byte of the answer is gone. Takes the body out where somebody
+    /// wants to read it.
+    pub async fn handle(self: Rc<Self>, peer: Rc<Peer>, request: &mut Request<Option<Incoming>>) -> Response<Body> {
+        let record = Record::begin(&self, peer, request);
         let is_head = *request.method() == Method::HEAD;
-        let mut request = request.map(Some);
-        let mut response = self.answer(&record, &mut request).await.unwrap_or_else(|refusal| record.refuse(refusal));
+        let mut response = self.answer(&record, request).await.unwrap_or_else(|refusal| record.refuse(refusal));
         if let Some(cors) = &record.rules.cors {
-            cors.mark(response.headers_mut(), origin.as_ref());
+            cors.mark(response.headers_mut(), request.headers().get(ORIGIN));
         }
         if let Some(hsts) = &record.rules.hsts {
             hsts.mark(&record, &mut response);
@@ -77,10 +76,10 @@ impl Worker {
         if is_head {
             error::cut_content(&mut response);
         }
-        response.map(|body| body.recorded(record).before(request))
+        response.body_mut().record(record, request);
+        response
     }
 
-    /// Takes the body out of the request where somebody wants to read it.
     async fn answer(
         &self,
         record: &Rc<Record>,
@@ -106,7 +105,8 @@ impl Worker {
             Action::Deny => Err(Refusal::Forbidden),
             Action::Forward(route) => {
                 let (admission, presented) = gateway.admit(record, route, request)?;
-                self.forward(Going { record, route, admission, presented, authority }, request).await
+                let presented = presented.filter(|_| route.forward_credentials).map(Box::new);
+                self.forward(&Going { record, route, admission, presented, authority }, request).await
             }
         }
     }

@@ -33,7 +33,7 @@ impl Going<'_> {
         if let Some(client) = self.introduced_client() {
             rules.identity.introduce_client(client, outbound);
         }
-        if let Some(presented) = self.presented.as_ref().filter(|_| self.route.forward_credentials) {
+        if let Some(presented) = &self.presented {
             outbound.field(&X_KEY, &presented.key_text);
             outbound.field(&X_ACCESS_TOKEN, &presented.token);
         }

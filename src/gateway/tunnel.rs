@@ -21,15 +21,15 @@ impl Worker {
         &self,
         mut answered: Answered,
         handshake: Handshake,
-        going: Going<'_>,
+        going: &Going<'_>,
     ) -> Result<Response<Body>, Refusal> {
         if !handshake.is_granted(&answered.response) {
             return Err(Refusal::BadSwitch);
         }
-        let response = switched(&mut answered, &handshake, &going);
+        let response = switched(&mut answered, &handshake, going);
         let upstream = answered.into_far_end();
         let (record, ending, over) = (going.record.clone(), self.ending.clone(), handshake.over.clone());
-        let term = Term::new(going.admission, record.clone());
+        let term = Term::new(going.admission.clone(), record.clone());
         let (idle_timeout, patience) = (self.gateway.limits.tunnel_idle_timeout, self.gateway.limits.body_idle_timeout);
         self.tunnels.spawn_local(async move {
             let _witness = Witness::of("tunnel", Some(record.peer.address));

@@ -134,7 +134,11 @@ impl Serving {
         let given = giving.clone();
         let service = service_fn(move |request| {
             let undecided = may_switch(&request).then(|| exchanges.clone());
-            answer((worker.clone(), peer.clone()), request, (exchanges.begin(), given.clone()), undecided)
+            answer((worker.clone(), peer.clone()), request, (exchanges.begin(), given.clone()), |answer| {
+                if let Some(undecided) = undecided {
+                    undecided.decide(answer.status() == StatusCode::SWITCHING_PROTOCOLS);
+                }
+            })
         });
         let mut builder = http1::Builder::new();
         builder
@@ -156,14 +160,12 @@ impl Serving {
         let service = service_fn(move |request| {
             let (ours, announced) = ((worker.clone(), peer.clone()), announced.clone());
             let kept = (exchanges.begin(), announced.announce());
-            // Boxed, because hyper and the executor hand it on by value, again and again; and begun in there, where it stays.
-            Box::pin(async move {
-                let mut answer = answer(ours, request, kept, None).await?;
+            // Boxed, because hyper hands it on by value, again and again.
+            Box::pin(answer(ours, request, kept, move |answer| {
                 if let Some(over) = answer.body_mut().take_tunnel() {
                     announced.announce_tunnel(over);
                 }
-                Ok::<_, Infallible>(answer)
-            })
+            }))
         });
         let mut builder = http2::Builder::new(streams);
         builder
@@ -185,16 +187,19 @@ fn may_switch(request: &Request<Incoming>) -> bool {
     request.extensions().get::<OnUpgrade>().is_some() && request.body().is_end_stream()
 }
 
-/// One answer; `undecided` is told whether it switches protocols. One future, for each around it would hold it twice.
-async fn answer(
+/// One answer, which `told` learns of before hyper does. The request is held once, here: an `async fn` would hold it twice, as each
+/// would that it is handed on to by value.
+fn answer(
     (worker, peer): (Rc<Worker>, Rc<Peer>),
     request: Request<Incoming>,
     (exchange, giving): (Exchange, Rc<Giving>),
-    undecided: Option<Arc<Activity>>,
-) -> Result<Response<Answer>, Infallible> {
-    let response = worker.handle(peer, request).await;
-    if let Some(undecided) = undecided {
-        undecided.decide(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+    told: impl FnOnce(&mut Response<Answer>),
+) -> impl Future<Output = Result<Response<Answer>, Infallible>> {
+    let mut request = request.map(Some);
+    async move {
+        let response = worker.handle(peer, &mut request).await;
+        let mut answer = response.map(|body| Answer::new(body, exchange, giving));
+        told(&mut answer);
+        Ok(answer)
     }
-    Ok(response.map(|body| Answer::new(body, exchange, giving)))
 }

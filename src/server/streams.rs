@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, ready};
@@ -55,6 +55,8 @@ impl<F: Future + 'static> Executor<F> for Streams {
     /// Dropping a stream's future, or its pump, resets the stream with CANCEL (RFC 9113, section 8.1).
     fn execute(&self, future: F) {
         let (next, patience, peer) = (self.next.borrow_mut().take(), self.patience, self.peer);
+        // Boxed, because each step to its task, and within it, would copy all of it.
+        let future = Box::pin(future);
         tokio::task::spawn_local(async move {
             let _witness = Witness::of("stream", Some(peer));
             match next {
@@ -70,11 +72,10 @@ impl<F: Future + 'static> Executor<F> for Streams {
     }
 }
 
-async fn until_done_or_ended(future: impl Future, giving: &Giving, patience: Duration) {
-    let mut future = pin!(future);
+async fn until_done_or_ended(mut future: impl Future + Unpin, giving: &Giving, patience: Duration) {
     let mut timer: Option<Pin<Box<Sleep>>> = None;
     std::future::poll_fn(|cx| {
-        if future.as_mut().poll(cx).is_ready() {
+        if Pin::new(&mut future).poll(cx).is_ready() {
             return Poll::Ready(());
         }
         loop {
@@ -100,6 +101,8 @@ async fn until_done_or_ended(future: impl Future, giving: &Giving, patience: Dur
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use tokio::time::Instant;
 
     use super::*;
@@ -116,11 +119,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_that_waits_for_its_upstream_is_left_alone() {
         let giving = Giving::paced();
-        let answer = async {
+        let answer = pin!(async {
             giving.offer();
             giving.took();
             tokio::time::sleep(Duration::from_secs(600)).await;
-        };
+        });
         let began = Instant::now();
         until_done_or_ended(answer, &giving, Duration::from_secs(60)).await;
         assert_eq!(began.elapsed().as_secs(), 600);

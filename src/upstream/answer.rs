@@ -33,7 +33,7 @@ pub struct AnswerBody {
 enum Source {
     Over,
     /// Read by whoever reads this.
-    Direct(Box<Content>),
+    Direct(Content),
     /// Read by a task, which sends the rest of the request as well: the client may finish that before it reads.
     Piped(mpsc::Receiver<Part>),
 }
@@ -49,7 +49,7 @@ impl AnswerBody {
             content.finish();
             Source::Over
         } else {
-            Source::Direct(Box::new(content))
+            Source::Direct(content)
         };
         Self { source, left, trailers, broken: None }
     }

@@ -32,8 +32,6 @@ pub(crate) struct Connection {
     pub(super) stream: Stream,
     /// What came and was not used yet.
     pub(super) received: BytesMut,
-    /// Where requests are put into words; kept for its memory.
-    pub(super) words: Vec<u8>,
     /// What its server was verified against; absent without TLS.
     trust: Option<Trust>,
     /// Whether it has carried a request before.
@@ -54,7 +52,7 @@ impl Connection {
                 (Either::Right(Box::new(stream)), Some(trust))
             }
         };
-        Ok(Self { stream, received: BytesMut::new(), words: Vec::new(), trust, reused: false })
+        Ok(Self { stream, received: BytesMut::new(), trust, reused: false })
     }
 
     /// Whether it can take a request, and a new one to the same server would be verified in the same way.

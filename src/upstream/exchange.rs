@@ -99,12 +99,12 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     async fn run(self, request: &mut Outbound) -> Result<Answered, Failed> {
-        let choice = self.choice();
+        let mut choice = self.choice();
         let (first, occupied) = choice.take(None).ok_or(BUSY)?;
         let idle = self.pools.take(first, choice.now);
         let repeatable = request.body.is_empty() && request.method.is_safe();
-        let attempt = match self.lease(occupied, idle).await {
-            Ok(lease) => self.attempt(lease, request).await,
+        let attempt = match self.begin(occupied, idle, request).await {
+            Ok(conversation) => self.attempt(conversation, request).await,
             Err(fault @ Fault::SessionOver(_)) => Attempt::Failed(fault),
             Err(_logged) => Attempt::NotSent,
         };
@@ -115,7 +115,7 @@ impl Exchange<'_> {
             Attempt::ClosedSilently => return Err(failed(Fault::BrokenAnswer, first)),
             Attempt::Failed(fault) => return Err(failed(fault, first)),
         }
-        let choice = Choice { now: BootTime::now(), ..choice };
+        choice.now = BootTime::now();
         let second = choice.take(Some(first)).ok_or(BUSY)?;
         Box::pin(self.run_again(second, request)).await
     }
@@ -126,8 +126,8 @@ impl Exchange<'_> {
         (server, occupied): (&Arc<Server>, Occupied),
         request: &mut Outbound,
     ) -> Result<Answered, Failed> {
-        let lease = self.lease(occupied, None).await.map_err(|fault| failed(fault, server))?;
-        match self.attempt(lease, request).await {
+        let conversation = self.begin(occupied, None, request).await.map_err(|fault| failed(fault, server))?;
+        match self.attempt(conversation, request).await {
             Attempt::Answered(answered) => Ok(answered),
             Attempt::Failed(fault) => Err(failed(fault, server)),
             Attempt::NotSent | Attempt::ClosedSilently => Err(failed(Fault::BrokenAnswer, server)),
@@ -146,13 +146,19 @@ impl Exchange<'_> {
         }
     }
 
-    async fn lease(self, server: Occupied, idle: Option<Connection>) -> Result<Lease, Fault> {
+    /// Takes the request over, for a connection that idles or a new one.
+    async fn begin(
+        self,
+        server: Occupied,
+        idle: Option<Connection>,
+        request: &mut Outbound,
+    ) -> Result<Box<Conversation>, Fault> {
         let connection = match idle {
             Some(connection) => connection,
             None => Box::pin(self.connect(&server.0)).await?,
         };
         let idle_timeout = self.upstream.policy.idle_timeout;
-        Ok(Lease { connection, server, idle_timeout, pools: self.pools.clone() })
+        Ok(Conversation::new(Lease { connection, server, idle_timeout, pools: self.pools.clone() }, request))
     }
 
     async fn connect(self, server: &Server) -> Result<Connection, Fault> {
@@ -179,10 +185,9 @@ impl Exchange<'_> {
         Err(fault)
     }
 
-    async fn attempt(self, lease: Lease, request: &mut Outbound) -> Attempt {
-        let progress = request.body.progress();
+    async fn attempt(self, mut conversation: Box<Conversation>, request: &mut Outbound) -> Attempt {
+        let progress = conversation.progress();
         let patience = Patience::with(self.upstream.policy.response_timeout, progress.clone());
-        let mut conversation = Conversation::new(lease, request);
         step_aside().await;
         let answer = poll_fn(|cx| conversation.poll_head(cx));
         let attempt = match wait(answer, patience, self.admission).await {
@@ -192,10 +197,13 @@ impl Exchange<'_> {
                 let (response, content) = conversation.into_answer(head);
                 Attempt::Answered(Answered { response, content })
             }
-            Ok(Err(Silence::ClosedSilently)) => Attempt::ClosedSilently,
+            Ok(Err(Silence::ClosedSilently)) => {
+                conversation.give_back(request);
+                Attempt::ClosedSilently
+            }
             Ok(Err(Silence::Body(fault))) => Attempt::Failed(Fault::Body(fault)),
-            Ok(Err(Silence::NotSent(body))) => {
-                request.body = body;
+            Ok(Err(Silence::NotSent)) => {
+                conversation.give_back(request);
                 Attempt::NotSent
             }
             Ok(Err(Silence::Broken(error))) => {

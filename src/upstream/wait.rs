@@ -24,10 +24,10 @@ pub(super) async fn wait<T>(
     patience: Patience,
     admission: &Admission,
 ) -> Result<T, Cut> {
-    match timeout(Admission::UNWATCHED, &mut work).await {
-        Ok(done) => Ok(done),
-        Err(_) => Box::pin(watched(work, patience, admission)).await,
+    if let Ok(done) = timeout(Admission::UNWATCHED, &mut work).await {
+        return Ok(done);
     }
+    Box::pin(watched(work, patience, admission)).await
 }
 
 async fn watched<T>(work: impl Future<Output = T>, patience: Patience, admission: &Admission) -> Result<T, Cut> {

@@ -18,13 +18,13 @@ use crate::upstream::server::Occupied;
 /// The rest of an exchange whose answer has begun.
 #[derive(Debug)]
 pub(in crate::upstream) struct Content {
-    conversation: Conversation,
+    conversation: Box<Conversation>,
     left: Left,
     persists: bool,
 }
 
 impl Content {
-    pub(super) fn new(conversation: Conversation, left: Left, persists: bool) -> Self {
+    pub(super) fn new(conversation: Box<Conversation>, left: Left, persists: bool) -> Self {
         Self { conversation, left, persists }
     }
 
@@ -54,7 +54,7 @@ impl Content {
     /// Sends on what is left of the request; ready when that was taken, or can't be. Then whoever waits for the rest of the answer
     /// finds how the exchange ends.
     pub(in crate::upstream) fn poll_sending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Conversation { sending, lease, .. } = &mut self.conversation;
+        let Conversation { sending, lease, .. } = &mut *self.conversation;
         sending.poll(&mut lease.connection.stream, cx).map(|sent| {
             if sent.is_err() {
                 sending.give_up();
@@ -114,7 +114,7 @@ impl Content {
     pub(in crate::upstream) fn finish(self) {
         let clean = self.persists && self.is_over() && self.conversation.sending.may_be_followed();
         if clean && self.conversation.lease.connection.received.is_empty() {
-            self.conversation.finish();
+            self.conversation.lease.finish();
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BufMut as _, BytesMut};
@@ -12,7 +13,7 @@ use super::READ;
 use super::content::Content;
 use super::request::Sending;
 use super::response::{Head, take_head};
-use crate::upstream::body::{BodyFault, RequestBody};
+use crate::upstream::body::{BodyFault, Progress};
 use crate::upstream::outbound::Outbound;
 use crate::upstream::pool::Lease;
 use crate::upstream::server::Server;
@@ -32,8 +33,8 @@ const SHIFT: usize = 128;
 /// Why no answer came.
 #[derive(Debug)]
 pub(in crate::upstream) enum Silence {
-    /// The server took nothing; the body is whole.
-    NotSent(RequestBody),
+    /// The server took nothing; the request is whole.
+    NotSent,
     /// The connection had been used before, and closed without a byte.
     ClosedSilently,
     /// The client's body did not arrive whole.
@@ -43,12 +44,11 @@ pub(in crate::upstream) enum Silence {
 }
 
 impl Conversation {
-    /// Takes the body out of `request`; nothing is sent yet.
-    pub(in crate::upstream) fn new(mut lease: Lease, request: &mut Outbound) -> Self {
-        let buffer = std::mem::take(&mut lease.connection.words);
+    /// Takes words and body out of `request`; nothing is sent yet. Boxed once, for it changes hands often.
+    pub(in crate::upstream) fn new(lease: Lease, request: &mut Outbound) -> Box<Self> {
         let is_head = request.method == Method::HEAD;
-        let sending = Sending::new(request, &lease.server.0.host_header, buffer);
-        Self { lease, sending, is_head, heard: false }
+        let sending = Sending::new(request, &lease.server.0.host_header);
+        Box::new(Self { lease, sending, is_head, heard: false })
     }
 
     /// The server that is asked.
@@ -56,8 +56,13 @@ impl Conversation {
         &self.lease.server.0
     }
 
+    /// How far the request's body is, if it has any.
+    pub(in crate::upstream) fn progress(&self) -> Option<Rc<Progress>> {
+        self.sending.progress()
+    }
+
     /// The head that came, and what reads the body behind it.
-    pub(in crate::upstream) fn into_answer(self, head: Head) -> (Response<()>, Content) {
+    pub(in crate::upstream) fn into_answer(self: Box<Self>, head: Head) -> (Response<()>, Content) {
         let Head { response, left, persists } = head;
         (response, Content::new(self, left, persists))
     }
@@ -67,7 +72,7 @@ impl Conversation {
         if let Poll::Ready(sent) = self.sending.poll(&mut self.lease.connection.stream, cx) {
             sent.map_err(Silence::Body)?;
             if self.sending.is_refused() {
-                return Poll::Ready(Err(Silence::NotSent(self.sending.take_body())));
+                return Poll::Ready(Err(Silence::NotSent));
             }
         }
         loop {
@@ -106,10 +111,9 @@ impl Conversation {
         poll_read_buf(Pin::new(&mut connection.stream), cx, &mut connection.received)
     }
 
-    /// Gives the connection back, whose exchange is over and which may be used again.
-    pub(super) fn finish(mut self) {
-        self.lease.connection.words = self.sending.into_buffer();
-        self.lease.finish();
+    /// Makes `request` what it was, where the server took nothing, or no answer came to a request without a body.
+    pub(in crate::upstream) fn give_back(mut self: Box<Self>, request: &mut Outbound) {
+        self.sending.give_back(request);
     }
 }
 

@@ -18,9 +18,8 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Waits with nothing; keeps the memory of `head`.
-    pub(super) fn with(mut head: Vec<u8>) -> Self {
-        head.clear();
+    /// Begins with `head`.
+    pub(super) fn of(head: Vec<u8>) -> Self {
         Self { head, ..Self::default() }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -11,13 +12,15 @@ use hyper::body::{Body as _, Frame};
 use tokio::io::AsyncWrite;
 
 use super::outgoing::Outgoing;
-use crate::upstream::body::{BodyFault, RequestBody};
+use crate::upstream::body::{BodyFault, Progress, RequestBody};
 use crate::upstream::outbound::{Outbound, write_field};
 
 /// What is left to send of a request.
 #[derive(Debug)]
 pub(super) struct Sending {
     outgoing: Outgoing,
+    /// How many of the head's bytes are the request's own words, to be given back.
+    said: usize,
     body: RequestBody,
     left: Left,
     /// Whether the server takes no more. It may have answered before it closed, so that reading says how the exchange ended.
@@ -41,21 +44,26 @@ enum Left {
 }
 
 impl Sending {
-    /// Takes the body, and writes the head into `buffer`, which a connection keeps for its memory; `host` is the server's own name.
-    pub(super) fn new(request: &mut Outbound, host: &HeaderValue, buffer: Vec<u8>) -> Self {
+    /// Takes the words and the body; `host` is the server's own name.
+    pub(super) fn new(request: &mut Outbound, host: &HeaderValue) -> Self {
         let body = std::mem::take(&mut request.body);
         let left = Left::of(request.announced, &body);
         let last = left != Left::Nothing && BODILESS.contains(&request.method);
-        let mut outgoing = Outgoing::with(buffer);
-        outgoing.head().extend_from_slice(&request.words);
+        let mut outgoing = Outgoing::of(std::mem::take(&mut request.words));
+        let said = outgoing.head.len();
         if !request.names_host {
-            write_field(outgoing.head(), &HOST, host.as_bytes());
+            write_field(&mut outgoing.head, &HOST, host.as_bytes());
         }
         if last {
-            outgoing.head().extend_from_slice(b"connection: close\r\n");
+            outgoing.head.extend_from_slice(b"connection: close\r\n");
         }
-        write_framing(outgoing.head(), request, left);
-        Self { outgoing, body, left, closed: false, begun: false, last }
+        write_framing(&mut outgoing.head, request, left);
+        Self { outgoing, said, body, left, closed: false, begun: false, last }
+    }
+
+    /// How far the body is, if there is any.
+    pub(super) fn progress(&self) -> Option<Rc<Progress>> {
+        self.body.progress()
     }
 
     /// Whether there is nothing left to send.
@@ -73,19 +81,16 @@ impl Sending {
         self.closed && !self.begun
     }
 
-    /// The body, to try again with.
-    pub(super) fn take_body(&mut self) -> RequestBody {
-        std::mem::take(&mut self.body)
+    /// Makes `request` what it was, to try again with: no part of a body may have been sent.
+    pub(super) fn give_back(&mut self, request: &mut Outbound) {
+        request.words = std::mem::take(&mut self.outgoing.head);
+        request.words.truncate(self.said);
+        request.body = std::mem::take(&mut self.body);
     }
 
     /// Sends no more; the server is left with less than it was promised.
     pub(super) fn give_up(&mut self) {
         self.closed = true;
-    }
-
-    /// The buffer, for the next request.
-    pub(super) fn into_buffer(self) -> Vec<u8> {
-        self.outgoing.head
     }
 
     /// Sends what can be sent; ready when all was, or the server takes no more.
@@ -192,7 +197,7 @@ mod tests {
 
     /// What a server gets of a request without a body.
     fn sent(mut request: Outbound) -> String {
-        let mut sending = Sending::new(&mut request, &OWN, b"left over".to_vec());
+        let mut sending = Sending::new(&mut request, &OWN);
         let mut server = Vec::new();
         assert!(sending.poll(&mut server, &mut Context::from_waker(Waker::noop())).is_ready());
         assert!(sending.may_be_followed() && !sending.is_refused());
@@ -239,9 +244,12 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_took_nothing_is_known_as_such() {
-        let mut sending = Sending::new(&mut Outbound::new(Method::GET, "/"), &OWN, Vec::new());
+    fn a_server_that_took_nothing_is_known_as_such_and_the_next_is_sent_the_same() {
+        let mut request = Outbound::new(Method::GET, "/");
+        let mut sending = Sending::new(&mut request, &OWN);
         assert!(sending.poll(&mut Closed, &mut Context::from_waker(Waker::noop())).is_ready());
         assert!(sending.is_refused() && !sending.may_be_followed());
+        sending.give_back(&mut request);
+        assert_eq!(sent(request), "GET / HTTP/1.1\r\nhost: one\r\n\r\n");
     }
 }
