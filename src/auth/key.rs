@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use uuid::fmt::Hyphenated;
 use uuid::{Uuid, Variant};
 
 /// What a session is found by. It can be exposed to its owner, once; it can't be printed.
@@ -27,7 +28,9 @@ impl SessionKey {
     /// case, hyphenated; absent for anything else.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let uuid = Uuid::try_parse_ascii(text).ok()?;
-        let as_issued = uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes() == text;
+        // Of that length only the hyphenated spelling is read.
+        let is_lower = text.iter().fold(true, |lower, byte| lower & !byte.is_ascii_uppercase());
+        let as_issued = text.len() == Hyphenated::LENGTH && is_lower;
         let random = uuid.get_version_num() == 4 && uuid.get_variant() == Variant::RFC4122;
         (as_issued && random).then(|| Self(uuid.into_bytes()))
     }

@@ -23,7 +23,7 @@ pub(crate) fn judge(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<
         (None, None) => None,
         _ => return Err(Refusal::Ambiguous("The Host header is repeated")),
     };
-    let in_target = uri.authority().map(|authority| parse(authority.as_str().as_bytes())).transpose()?;
+    let in_target = uri.authority().cloned().map(checked).transpose()?;
     match (in_header, in_target) {
         (Some(header), Some(target)) if header != target => Err(Refusal::Ambiguous("The target and Host disagree")),
         (None, Some(_)) if version == Version::HTTP_11 => Err(Refusal::Ambiguous("The Host header is missing")),
@@ -39,16 +39,20 @@ pub(crate) fn bare_host(authority: Option<&Authority>) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
 
-/// Names, addresses and ports only: what else the URI syntax allows in a host no DNS name holds, and readers differ about it.
+const MALFORMED: Refusal = Refusal::Ambiguous("The host is malformed");
+
 fn parse(text: &[u8]) -> Result<Authority, Refusal> {
-    let authority = Authority::try_from(text).ok().filter(|authority| {
-        let host = authority.host();
-        // Without user information, the host begins the whole, and nothing but a port follows.
-        let port = authority.as_str().strip_prefix(host).and_then(|rest| rest.strip_prefix(':'));
-        let is_number = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && authority.port_u16().is_some();
-        (authority.as_str() == host || port.is_some_and(is_number)) && is_host(host)
-    });
-    authority.ok_or(Refusal::Ambiguous("The host is malformed"))
+    Authority::try_from(text).map_err(|_| MALFORMED).and_then(checked)
+}
+
+/// Names, addresses and ports only: what else the URI syntax allows in a host no DNS name holds, and readers differ about it.
+fn checked(authority: Authority) -> Result<Authority, Refusal> {
+    let host = authority.host();
+    // Without user information, the host begins the whole, and nothing but a port follows.
+    let port = authority.as_str().strip_prefix(host).and_then(|rest| rest.strip_prefix(':'));
+    let is_number = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && authority.port_u16().is_some();
+    let is_plain = (authority.as_str() == host || port.is_some_and(is_number)) && is_host(host);
+    if is_plain { Ok(authority) } else { Err(MALFORMED) }
 }
 
 /// An IPv6 address in brackets, or labels of which none but a last one is empty.
@@ -56,8 +60,8 @@ fn is_host(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[') {
         return address.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
     }
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
-    host.bytes().all(plain) && !host.is_empty() && !host.starts_with('.') && !host.contains("..")
+    let plain = |plain: bool, b: u8| plain & (b.is_ascii_alphanumeric() | matches!(b, b'-' | b'.' | b'_'));
+    host.bytes().fold(true, plain) && !host.is_empty() && !host.starts_with('.') && !host.contains("..")
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::prefix::{self, Places};
 use super::record::Record;
 use super::routes::Forward;
 use super::upgrade::{self, Handshake};
-use super::{Worker, cors, framing, query};
+use super::{Worker, cors, query};
 use crate::auth::Admission;
 use crate::upstream::headers::{announced_trailers, strip_hop_by_hop};
 use crate::upstream::{Answered, BodyBounds, Outbound, Progress, RequestBody, Server, TrailerRule};
@@ -104,9 +104,8 @@ impl Worker {
             Some(handshake) if answered.switches_protocols() => self.tunnel(answered, handshake, going),
             Some(handshake) if handshake.is_granted_by_mistake(&answered.response) => Err(Refusal::BadSwitch),
             _ if answered.switches_protocols() => Err(Refusal::BadSwitch),
-            _ if !framing::is_plain(answered.response.headers()) => Err(Refusal::BrokenAnswer),
             _ => {
-                let trailers = going.trailers(answered.response.headers());
+                let trailers = answered.may_end_in_trailers().then(|| going.trailers(answered.response.headers()));
                 let server = answered.server().clone();
                 let (mut head, body) = answered.into_parts(trailers);
                 strip_hop_by_hop(&mut head.headers);

@@ -1,7 +1,7 @@
 //! How long a request's body is, said once and in the one way that both sides read alike (RFC 9112, section 6).
 
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::CONTENT_LENGTH;
 
 use super::error::Refusal;
 
@@ -24,16 +24,6 @@ fn is_number(length: &[u8]) -> bool {
     !length.is_empty() && length.iter().all(u8::is_ascii_digit)
 }
 
-/// Whether a message is sent as it is, or in chunks.
-pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => true,
-        (Some(coding), None) => coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,15 +39,6 @@ mod tests {
         assert!(judge(&headers(&[(CONTENT_LENGTH, "1"), (CONTENT_LENGTH, "1")])).is_err());
         for length in ["", " ", "+1", "-1", "1,1", "1 1", "0x1"] {
             assert!(judge(&headers(&[(CONTENT_LENGTH, length)])).is_err(), "{length:?}");
-        }
-    }
-
-    #[test]
-    fn chunked_is_the_only_coding() {
-        assert!(is_plain(&headers(&[])) && is_plain(&headers(&[(TRANSFER_ENCODING, "Chunked ")])));
-        for codings in [&["gzip, chunked"][..], &["gzip", "chunked"], &["chunked", "chunked"], &["identity"], &[""]] {
-            let lines: Vec<_> = codings.iter().map(|coding| (TRANSFER_ENCODING, *coding)).collect();
-            assert!(!is_plain(&headers(&lines)), "{codings:?}");
         }
     }
 }

@@ -57,22 +57,22 @@ impl Line<'_> {
         buffer.extend_from_slice(time.as_bytes());
         buffer.push(b'"');
         let mut members = Members(buffer);
-        members.address("peer", self.peer);
-        members.text_or_null("user", self.user);
-        members.text_if_any("client", self.client);
-        members.text("method", self.method);
-        members.text("path", self.path);
-        members.text_if_any("query", self.query);
-        members.text("protocol", self.protocol);
-        members.text_or_null("route", self.route);
-        members.number("status", self.status.into());
-        members.number("received", self.received);
-        members.number("sent", self.sent);
-        members.number("micros", self.micros);
-        members.number("upstream_micros", self.upstream_micros);
-        members.text_or_null("server", self.server);
-        members.text_or_null("refusal", self.refusal);
-        members.text("request_id", self.request_id);
+        members.address(r#","peer":"#, self.peer);
+        members.text_or_null(r#","user":"#, self.user);
+        members.text_if_any(r#","client":"#, self.client);
+        members.text(r#","method":"#, self.method);
+        members.text(r#","path":"#, self.path);
+        members.text_if_any(r#","query":"#, self.query);
+        members.text(r#","protocol":"#, self.protocol);
+        members.text_or_null(r#","route":"#, self.route);
+        members.number(r#","status":"#, self.status.into());
+        members.number(r#","received":"#, self.received);
+        members.number(r#","sent":"#, self.sent);
+        members.number(r#","micros":"#, self.micros);
+        members.number(r#","upstream_micros":"#, self.upstream_micros);
+        members.text_or_null(r#","server":"#, self.server);
+        members.text_or_null(r#","refusal":"#, self.refusal);
+        members.text(r#","request_id":"#, self.request_id);
         buffer.extend_from_slice(b"}\n");
     }
 
@@ -92,19 +92,16 @@ impl Line<'_> {
     }
 }
 
-/// The members of an object after its first. Written by hand: this is on every request's way, and costs a third of serde's.
+/// The members of an object after its first. Written by hand: this is on every request's way, and costs a third of serde's. Names
+/// come as they are written, with what stands around them.
 struct Members<'a>(&'a mut Vec<u8>);
 
 impl Members<'_> {
-    fn name(&mut self, name: &str) {
-        self.0.extend_from_slice(b",\"");
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b"\":");
-    }
-
     fn text(&mut self, name: &str, text: &str) {
-        self.name(name);
-        if text.bytes().any(|b| b < b' ' || b == b'"' || b == b'\\') {
+        self.0.extend_from_slice(name.as_bytes());
+        // Every byte is looked at, many at once.
+        let is_plain = |plain, b| plain & (b >= b' ') & (b != b'"') & (b != b'\\');
+        if !text.bytes().fold(true, is_plain) {
             let _whole = serde_json::to_writer(&mut *self.0, text);
             return;
         }
@@ -114,7 +111,7 @@ impl Members<'_> {
     }
 
     fn address(&mut self, name: &str, address: IpAddr) {
-        self.name(name);
+        self.0.extend_from_slice(name.as_bytes());
         self.0.push(b'"');
         match address {
             IpAddr::V4(address) => {
@@ -139,14 +136,14 @@ impl Members<'_> {
         match text {
             Some(text) => self.text(name, text),
             None => {
-                self.name(name);
+                self.0.extend_from_slice(name.as_bytes());
                 self.0.extend_from_slice(b"null");
             }
         }
     }
 
     fn number(&mut self, name: &str, number: u64) {
-        self.name(name);
+        self.0.extend_from_slice(name.as_bytes());
         self.0.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 }

@@ -24,7 +24,8 @@ pub struct AnswerBody {
     source: Source,
     /// Bytes still to come, where that was said.
     left: Option<u64>,
-    trailers: TrailerRule,
+    /// Which trailers pass; none do where there is no rule.
+    trailers: Option<TrailerRule>,
     /// Why the answer broke off, until that is told.
     broken: Option<io::Error>,
 }
@@ -39,7 +40,7 @@ enum Source {
 }
 
 impl AnswerBody {
-    pub(super) fn new(content: Content, trailers: TrailerRule) -> Self {
+    pub(super) fn new(content: Content, trailers: Option<TrailerRule>) -> Self {
         let left = content.bytes_left();
         let source = if content.is_sending() {
             let (sender, receiver) = mpsc::channel(1);
@@ -81,8 +82,10 @@ impl Body for AnswerBody {
         };
         match &mut polled {
             Some(Ok(frame)) => {
-                if let Some(trailers) = frame.trailers_mut() {
-                    strip_trailers(trailers, &this.trailers.announced, &this.trailers.reserved);
+                match (frame.trailers_mut(), &this.trailers) {
+                    (Some(trailers), Some(rule)) => strip_trailers(trailers, &rule.announced, &rule.reserved),
+                    (Some(trailers), None) => trailers.clear(),
+                    (None, _) => {}
                 }
                 let sent = frame.data_ref().map_or(0, Bytes::len) as u64;
                 this.left = this.left.map(|left| left.saturating_sub(sent));
@@ -160,7 +163,6 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     use super::*;
-    use crate::upstream::reserved::Reserved;
 
     async fn read(parts: Vec<Part>) -> Result<Bytes, io::Error> {
         let (sender, receiver) = mpsc::channel(8);
@@ -168,8 +170,7 @@ mod tests {
             sender.send(part).await.unwrap();
         }
         drop(sender);
-        let trailers = TrailerRule { announced: Vec::new(), reserved: Reserved::new([]).into() };
-        let body = AnswerBody { source: Source::Piped(receiver), left: None, trailers, broken: None };
+        let body = AnswerBody { source: Source::Piped(receiver), left: None, trailers: None, broken: None };
         body.collect().await.map(|whole| whole.to_bytes())
     }
 

@@ -241,8 +241,13 @@ impl Answered {
         &self.content.server().0
     }
 
-    /// The head, and the body with the rule for its trailers.
-    pub(crate) fn into_parts(self, trailers: TrailerRule) -> (Parts, AnswerBody) {
+    /// Whether there can be trailers behind its body.
+    pub(crate) fn may_end_in_trailers(&self) -> bool {
+        self.content.is_chunked()
+    }
+
+    /// The head, and the body with the rule for its trailers; without one none pass.
+    pub(crate) fn into_parts(self, trailers: Option<TrailerRule>) -> (Parts, AnswerBody) {
         let (head, ()) = self.response.into_parts();
         (head, AnswerBody::new(self.content, trailers))
     }

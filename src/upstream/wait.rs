@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::body::Progress;
 use crate::auth::{Admission, Rejected};
@@ -24,7 +24,7 @@ pub(super) async fn wait<T>(
     patience: Patience,
     admission: &Admission,
 ) -> Result<T, Cut> {
-    if let Ok(done) = timeout(Admission::UNWATCHED, &mut work).await {
+    if let Ok(done) = timeout_at(patience.since + Admission::UNWATCHED, &mut work).await {
         return Ok(done);
     }
     Box::pin(watched(work, patience, admission)).await

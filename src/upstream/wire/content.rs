@@ -33,6 +33,11 @@ impl Content {
         matches!(self.left, Left::Exactly(0) | Left::Chunks(Chunked::Over))
     }
 
+    /// Whether it comes in chunks.
+    pub(in crate::upstream) fn is_chunked(&self) -> bool {
+        matches!(self.left, Left::Chunks(_))
+    }
+
     /// How many bytes are left, where that was said.
     pub(in crate::upstream) fn bytes_left(&self) -> Option<u64> {
         match self.left {

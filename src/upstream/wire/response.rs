@@ -13,6 +13,8 @@ use crate::upstream::headers::list;
 
 /// The most lines that a head may have.
 const LINES: usize = 100;
+/// Room for what the gateway adds to an answer: more of it than a head has room for would be moved.
+const ADDED: usize = 6;
 
 /// How much of an answer's body is still to come.
 #[derive(Debug)]
@@ -76,7 +78,7 @@ fn parse(head: &Bytes, is_head: bool) -> io::Result<Head> {
 
 /// Values share the memory of `bytes`, which the fields were parsed from.
 pub(super) fn header_map(bytes: &Bytes, fields: &[httparse::Header<'_>]) -> io::Result<HeaderMap> {
-    let mut headers = HeaderMap::with_capacity(fields.len());
+    let mut headers = HeaderMap::with_capacity(fields.len() + ADDED);
     for field in fields {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| broken("a header has no name"))?;
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value));
@@ -187,6 +189,9 @@ mod tests {
             "Content-Length: \r\n",
             "Content-Length: 18446744073709551616\r\n",
             "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: identity\r\n",
+            "Transfer-Encoding:\r\n",
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
         ] {
             assert_eq!(told(lines), None, "{lines}");
