@@ -63,10 +63,6 @@ pub(crate) struct Answered {
 }
 
 /// What became of one attempt.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are answered, and none is kept: a box would cost each an allocation"
-)]
 enum Attempt {
     Answered(Answered),
     /// Nothing was sent, the request is whole.
