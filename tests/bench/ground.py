@@ -47,15 +47,6 @@ def descendants(pid):
     return found
 
 
-def cpu_micros(pid):
-    """User and system time of a process, its threads and children, from the scheduler's nanoseconds."""
-    total = 0
-    for one in descendants(pid):
-        for task in pathlib.Path(f"/proc/{one}/task").glob("*/schedstat"):
-            total += int(task.read_text().split()[0])
-    return total / 1000
-
-
 def private_bytes(pid):
     """Memory that only these processes have."""
     total = 0
@@ -106,11 +97,19 @@ class Ground:
         process.terminate()
         process.wait(20)
 
-    def drive(self, port, *more, task="drive"):
-        """Runs the load generator against a port; what it measured."""
-        command = [self.load, task, "--target", f"127.0.0.1:{port}", "--ca", self.folder / "certs/ca.pem"]
-        done = subprocess.run(pinned(LOAD_CORE, *command, *more), check=True, stdout=subprocess.PIPE, text=True)
-        return json.loads(done.stdout) if task != "login" else done.stdout
+    def target(self, peer):
+        """Whom the load generator is to drive, and whose CPU time to watch meanwhile."""
+        watched = [word for pid in descendants(peer.process.pid) for word in ("--watch", pid)]
+        return ["--target", f"127.0.0.1:{peer.port}", "--ca", self.folder / "certs/ca.pem", *watched]
+
+    def run(self, task, peer, *more):
+        """What the load generator prints."""
+        command = pinned(LOAD_CORE, self.load, task, *self.target(peer), *more)
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    def drive(self, peer, *more, task="drive"):
+        """Runs the load generator against a peer; what it measured."""
+        return json.loads(self.run(task, peer, *more))
 
 
 def users():

@@ -76,9 +76,8 @@ class Variants:
             self.drive(place, peer, requests // 4)
         for _ in range(said.rounds):
             for label, peer in started.items():
-                before = ground.cpu_micros(peer.process.pid)
                 measured = self.drive(place, peer, requests)
-                costs[label].append((ground.cpu_micros(peer.process.pid) - before) / requests)
+                costs[label].append(measured["cpu_micros"] / requests)
                 columns(more, (label, "a second", requests / measured["seconds"]), (label, "p99 us", measured["p99"]))
         for peer in started.values():
             place.end(peer.process)
@@ -88,7 +87,7 @@ class Variants:
         return peers.gatewarden(place, **options)
 
     def drive(self, place, peer, requests):
-        measured = place.drive(peer.port, "--pairs", peer.pairs, "--expect", 200, "--requests", requests)
+        measured = place.drive(peer, "--pairs", peer.pairs, "--expect", 200, "--requests", requests)
         bad = measured["errors"] + measured["unexpected"]
         assert bad == 0, f"{bad} of {requests} requests went wrong"
         return measured
@@ -124,7 +123,7 @@ class Flood:
         for _ in range(min(said.rounds, 5)):
             for label in costs:
                 flood = self.flood(place, peer) if label != "alone" else None
-                measured = place.drive(peer.port, *paced)
+                measured = place.drive(peer, *paced)
                 assert not measured["errors"] + measured["unexpected"], "authenticated requests went wrong"
                 costs[label].append(measured["p99"])
                 columns(more, (label, "p50 us", measured["p50"]), (label, "max us", measured["max"]))
@@ -138,8 +137,8 @@ class Flood:
     def flood(self, place, peer):
         """More at once than the queue takes and more a second than one core can check, and refused ones at once again."""
         login = json.dumps({"username": "slow@bench", "password": "wrong"})
-        command = [place.load, "drive", "--target", f"127.0.0.1:{peer.port}", "--ca", place.folder / "certs/ca.pem"]
-        command += ["--pairs", peer.pairs, "--path", "/login", "--json", login, "--expect", 401]
+        command = [place.load, "drive", *place.target(peer), "--pairs", peer.pairs]
+        command += ["--path", "/login", "--json", login, "--expect", 401]
         command += ["--requests", 1_000_000, "--seconds", self.seconds, "--rate", 200, "--connections", 128]
         return place.start(ground.LOAD_CORE, *command, stdout=subprocess.PIPE, text=True)
 

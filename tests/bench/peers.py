@@ -24,9 +24,9 @@ def gatewarden(place, routes="", servers=1, workers=1):
     core = ground.PROXY_CORE if workers == 1 else f"{ground.PROXY_CORE},{ground.LOAD_CORE}"
     process = place.start(core, place.gatewarden, "serve", "--config", config)
     ground.wait_for(port)
-    pairs = place.folder / f"pairs-{port}"
-    pairs.write_text(place.drive(port, task="login"))
-    return Peer("gatewarden", process, port, pairs)
+    peer = Peer("gatewarden", process, port, place.folder / f"pairs-{port}")
+    peer.pairs.write_text(place.run("login", peer))
+    return peer
 
 
 def configured(place, port, routes="", servers=1, workers=1):
@@ -186,7 +186,7 @@ def start(place, names, **options):
         for pairs, status in [("pairs", 200), ("wrong", 401)]:
             for protocol in ["h1", "h2"]:
                 measured = place.drive(
-                    peer.port, "--pairs", place.folder / pairs, "--expect", status,
+                    peer, "--pairs", place.folder / pairs, "--expect", status,
                     "--protocol", protocol, "--connections", 2, "--requests", 50,
                 )  # fmt: skip
                 assert measured["requests"] == 50 and not measured["unexpected"], f"{name} {protocol}: {pairs} is not {status}"

@@ -8,6 +8,8 @@ import ground
 import peers
 
 REFERENCE = "haproxy"
+# Turns of a second each, at a fixed rate.
+MOST_PACED = 7
 
 
 def summary(values):
@@ -25,6 +27,29 @@ def ratios(figure, reference=REFERENCE):
         peer["ratio"] = summary([mine / theirs for mine, theirs in pairs if theirs])
 
 
+def rotated(started, turn):
+    """In each round another one begins."""
+    first = turn % len(started)
+    return started[first:] + started[:first]
+
+
+def paced(rate, turns, reference):
+    """What one peer did at one rate: medians, and of the ratios to the reference, turn by turn."""
+    told = {"rate": rate}
+    for said, measured in [("us", "cpu_micros"), ("p50 us", "p50"), ("p99 us", "p99")]:
+        scale = rate if said == "us" else 1
+        told[said] = statistics.median(turn[measured] for turn in turns) / scale
+        if reference and said != "p99 us":
+            told[f"{said} ratio"] = statistics.median(
+                turn[measured] / other[measured] for turn, other in zip(turns, reference)
+            )
+    return told
+
+
+def written(measured):
+    return ", ".join(f"{key} {value:,.{0 if value >= 10 else 2}f}" for key, value in measured.items())
+
+
 def table(figure):
     """The figures as a person reads them."""
     heading = f"ratio to {figure.get('reference', REFERENCE)}"
@@ -32,8 +57,8 @@ def table(figure):
     for name, peer in figure["peers"].items():
         cost, ratio = peer["cost"], peer.get("ratio")
         said = f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})" if ratio else ""
-        more = ", ".join(f"{key} {value:,.{0 if value >= 10 else 2}f}" for key, value in peer.get("more", {}).items())
-        lines.append(f"  {name:20}{cost['median']:>28,.1f}{said:>28}  {more}")
+        lines.append(f"  {name:20}{cost['median']:>28,.1f}{said:>28}  {written(peer.get('more', {}))}")
+        lines += (f"  {'':20}{'':>56}  {written(paced)}" for paced in peer.get("paced", ()))
     if "good" in figure:
         lines.append(f"  good: {figure['good']}")
     return "\n".join(lines)
@@ -58,18 +83,16 @@ class Requests:
         cost, speed = {peer.name: [] for peer in started}, {peer.name: [] for peer in started}
         self.run(place, started[0], requests // 4)
         for turn in range(said.rounds):
-            first = turn % len(started)
-            for peer in started[first:] + started[:first]:
-                before = ground.cpu_micros(peer.process.pid)
+            for peer in rotated(started, turn):
                 measured = self.run(place, peer, requests)
-                cost[peer.name].append((ground.cpu_micros(peer.process.pid) - before) / requests)
+                cost[peer.name].append(measured["cpu_micros"] / requests)
                 speed[peer.name].append(requests / measured["seconds"])
         figure = {"name": self.name, "title": self.title, "unit": self.unit, "peers": {}}
         for peer in started:
             more = {"a second": statistics.median(speed[peer.name])}
             figure["peers"][peer.name] = {"cost": summary(cost[peer.name]), "more": more}
         if self.paced:
-            self.measure_pace(place, started, figure)
+            self.measure_pace(place, started, figure, said.rounds)
         for peer in started:
             place.end(peer.process)
         for leftover in list(place.running[1:]):
@@ -77,23 +100,22 @@ class Requests:
         ratios(figure)
         return figure
 
-    def measure_pace(self, place, started, figure):
-        """Latency where nobody is short of time: half of what the slowest sustains."""
-        rate = min(peer["more"]["a second"] for peer in figure["peers"].values()) / 2
-        for peer in started:
-            before = ground.cpu_micros(peer.process.pid)
-            requests = int(rate * 4)
-            measured = self.run(place, peer, requests, "--rate", rate)
-            more = figure["peers"][peer.name]["more"]
-            more["CPU us at"] = rate
-            more["us"] = (ground.cpu_micros(peer.process.pid) - before) / requests
-            more.update({"p50 us": measured["p50"], "p99 us": measured["p99"]})
+    def measure_pace(self, place, started, figure, rounds):
+        """CPU time and latency where nobody is short of time: at 4,000 a second, and at half of what the slowest sustains."""
+        half = round(min(peer["more"]["a second"] for peer in figure["peers"].values()) / 2)
+        for rate in (4_000, half):
+            measured = {peer.name: [] for peer in started}
+            for turn in range(min(rounds, MOST_PACED)):
+                for peer in rotated(started, turn):
+                    measured[peer.name].append(self.run(place, peer, rate, "--rate", rate))
+            for name, turns in measured.items():
+                figure["peers"][name].setdefault("paced", []).append(paced(rate, turns, measured.get(REFERENCE)))
 
     def run(self, place, peer, requests, *more):
         pairs = place.folder / ("wrong" if self.wrong else "pairs")
         expect = 401 if self.wrong else 200
         measured = place.drive(
-            peer.port, "--pairs", pairs, "--expect", expect, "--requests", requests, *self.load, *more
+            peer, "--pairs", pairs, "--expect", expect, "--requests", requests, *self.load, *more
         )
         bad = measured["errors"] + measured["unexpected"]
         assert bad == 0, f"{peer.name}: {bad} of {requests} requests went wrong"
@@ -119,8 +141,8 @@ class Idle:
         for _ in range(min(said.rounds, 3)):
             for peer in peers.start(place, said.peers):
                 before = ground.private_bytes(peer.process.pid)
-                command = [place.load, "hold", "--target", f"127.0.0.1:{peer.port}", "--ca", place.folder / "certs/ca.pem"]
-                command += ["--pairs", place.folder / "pairs", "--connections", connections]
+                command = [place.load, "hold", *place.target(peer), "--pairs", place.folder / "pairs"]
+                command += ["--connections", connections]
                 holder = place.start(
                     ground.LOAD_CORE, *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
                 )
@@ -144,7 +166,7 @@ class Tunnels(Requests):
     def run(self, place, peer, requests, *more):
         connections = min(1000, requests)
         measured = place.drive(
-            peer.port, "--pairs", place.folder / "pairs", "--connections", connections,
+            peer, "--pairs", place.folder / "pairs", "--connections", connections,
             "--messages", max(1, requests // connections), task="tunnels",
         )  # fmt: skip
         assert not measured["unexpected"], f"{peer.name}: messages came back changed"

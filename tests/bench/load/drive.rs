@@ -12,6 +12,7 @@ use super::Target;
 use super::alarm::Alarm;
 use super::client::{Dialer, Protocol, Requests, Sender};
 use super::measured::Measured;
+use super::watch::Watch;
 
 /// What to send.
 #[derive(clap::Args)]
@@ -67,7 +68,7 @@ struct Run {
     dialer: Dialer,
     requests: Requests,
     taken: Cell<usize>,
-    start: Instant,
+    watch: Watch,
     measured: RefCell<Measured>,
 }
 
@@ -85,8 +86,8 @@ pub(crate) async fn run(plan: Plan) {
     } else {
         senders.resize_with(plan.connections, || None);
     }
-    let (taken, measured, start) = (Cell::new(0), RefCell::default(), Instant::now());
-    let run = Rc::new(Run { plan, dialer, requests, taken, start, measured });
+    let (taken, measured, watch) = (Cell::new(0), RefCell::default(), Watch::begin(&plan.target));
+    let run = Rc::new(Run { plan, dialer, requests, taken, watch, measured });
     let mut lanes = JoinSet::new();
     for sender in senders {
         lanes.spawn_local(run.clone().lane(sender));
@@ -94,7 +95,7 @@ pub(crate) async fn run(plan: Plan) {
     while lanes.join_next().await.is_some() {}
     let mut measured = run.measured.take();
     measured.resumed = run.dialer.resumed();
-    measured.print(run.start.elapsed());
+    measured.print(&run.watch);
 }
 
 impl Run {
@@ -117,8 +118,8 @@ impl Run {
     fn next_due(&self) -> Option<Instant> {
         let number = self.taken.replace(self.taken.get() + 1);
         let delay = self.plan.rate.map_or(0.0, |rate| number as f64 / rate);
-        let over = number >= self.plan.requests || self.start.elapsed().as_secs_f64() > self.plan.seconds;
-        (!over).then(|| self.start + Duration::from_secs_f64(delay))
+        let over = number >= self.plan.requests || self.watch.took().as_secs_f64() > self.plan.seconds;
+        (!over).then(|| self.watch.start + Duration::from_secs_f64(delay))
     }
 
     async fn exchange(&self, sender: &mut Option<Sender>) -> Result<u16, Box<dyn std::error::Error>> {

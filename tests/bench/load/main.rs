@@ -10,6 +10,7 @@ mod login;
 mod measured;
 mod tunnels;
 mod upstream;
+mod watch;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -50,6 +51,9 @@ struct Target {
     /// The CA of its certificate, for the name `localhost`.
     #[arg(long)]
     ca: PathBuf,
+    /// A process of the proxy, whose CPU time is told; may be repeated.
+    #[arg(long)]
+    watch: Vec<u32>,
 }
 
 /// Runs on one thread; the machine's other core is the proxy's.

@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 use super::Target;
 use super::client::{Dialer, Protocol};
 use super::measured::Measured;
+use super::watch::Watch;
 
 /// How many.
 #[derive(clap::Args)]
@@ -41,12 +42,12 @@ pub(crate) async fn run(plan: Plan) {
         sockets.push(open(&dialer, pair).await);
     }
     let measured = Rc::new(RefCell::new(Measured::default()));
-    let (mut lanes, start) = (JoinSet::new(), Instant::now());
+    let (mut lanes, watch) = (JoinSet::new(), Watch::begin(&plan.target));
     for socket in sockets {
         lanes.spawn_local(echo(socket, (plan.messages, plan.size), measured.clone()));
     }
     while lanes.join_next().await.is_some() {}
-    measured.take().print(start.elapsed());
+    measured.take().print(&watch);
 }
 
 async fn open(dialer: &Dialer, pair: &str) -> WebSocketStream<TlsStream<TcpStream>> {
