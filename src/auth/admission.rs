@@ -14,6 +14,7 @@ use crate::directory::Role;
 pub struct Admission {
     session: Option<Arc<Session>>,
     idle_timeout: Option<Duration>,
+    at: BootTime,
 }
 
 impl Admission {
@@ -23,6 +24,11 @@ impl Admission {
     /// Whose request it is; absent on a public route.
     pub fn session(&self) -> Option<&Arc<Session>> {
         self.session.as_ref()
+    }
+
+    /// When it was admitted.
+    pub fn at(&self) -> BootTime {
+        self.at
     }
 
     /// Waits until the session has ended, and with it whatever it opened: revoked, pushed out or expired, in this moment or
@@ -110,12 +116,12 @@ pub fn admit(
     now: BootTime,
 ) -> Result<Admission, Denied> {
     if matches!(access, Access::Public) {
-        return Ok(Admission { session: None, idle_timeout: None });
+        return Ok(Admission { session: None, idle_timeout: None, at: now });
     }
     let presented = presented.ok_or(Denied::Missing)?;
     let session = sessions.authenticate(&presented.key, presented.token, now).map_err(Denied::Rejected)?;
     if !access.takes(session.role()) {
         return Err(Denied::Forbidden(session));
     }
-    Ok(Admission { session: Some(session), idle_timeout: sessions.idle_timeout() })
+    Ok(Admission { session: Some(session), idle_timeout: sessions.idle_timeout(), at: now })
 }

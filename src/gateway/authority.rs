@@ -1,5 +1,6 @@
 //! Which host a request is for: said once, or twice alike (RFC 9112, section 3.2; RFC 9113, section 8.3.1).
 
+use std::cell::RefCell;
 use std::net::Ipv6Addr;
 
 use http::header::HOST;
@@ -8,22 +9,43 @@ use http::{HeaderMap, Uri, Version};
 
 use super::error::Refusal;
 
+/// The host that a connection named last. Most name one only, again and again, and to compare is cheaper than to judge.
+#[derive(Debug, Default)]
+pub(crate) struct Last(RefCell<Option<Authority>>);
+
+impl Last {
+    /// The host and port that `text` names, judged once.
+    fn named(&self, text: &[u8]) -> Result<Authority, Refusal> {
+        let mut last = self.0.borrow_mut();
+        if let Some(same) = last.as_ref().filter(|last| last.as_str().as_bytes() == text) {
+            return Ok(same.clone());
+        }
+        let authority = Authority::try_from(text).map_err(|_| MALFORMED).and_then(checked)?;
+        Ok(last.insert(authority).clone())
+    }
+}
+
 /// The host and port as sent; `None` only for HTTP/1.0, which need not say.
 ///
 /// # Errors
 /// [`Refusal::Ambiguous`] when it is missing, repeated, malformed, said twice differently, or of another protocol.
-pub(crate) fn judge(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<Option<Authority>, Refusal> {
+pub(crate) fn judge(
+    version: Version,
+    uri: &Uri,
+    headers: &HeaderMap,
+    last: &Last,
+) -> Result<Option<Authority>, Refusal> {
     // Only in an absolute target and on HTTP/2, where it may even be empty.
     if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
         return Err(Refusal::Ambiguous("The scheme is neither http nor https"));
     }
     let mut lines = headers.get_all(HOST).iter();
     let in_header = match (lines.next(), lines.next()) {
-        (Some(line), None) => Some(parse(line.as_bytes())?),
+        (Some(line), None) => Some(last.named(line.as_bytes())?),
         (None, None) => None,
         _ => return Err(Refusal::Ambiguous("The Host header is repeated")),
     };
-    let in_target = uri.authority().cloned().map(checked).transpose()?;
+    let in_target = uri.authority().map(|target| last.named(target.as_str().as_bytes())).transpose()?;
     match (in_header, in_target) {
         (Some(header), Some(target)) if header != target => Err(Refusal::Ambiguous("The target and Host disagree")),
         (None, Some(_)) if version == Version::HTTP_11 => Err(Refusal::Ambiguous("The Host header is missing")),
@@ -40,10 +62,6 @@ pub(crate) fn bare_host(authority: Option<&Authority>) -> &str {
 }
 
 const MALFORMED: Refusal = Refusal::Ambiguous("The host is malformed");
-
-fn parse(text: &[u8]) -> Result<Authority, Refusal> {
-    Authority::try_from(text).map_err(|_| MALFORMED).and_then(checked)
-}
 
 /// Names, addresses and ports only: what else the URI syntax allows in a host no DNS name holds, and readers differ about it.
 fn checked(authority: Authority) -> Result<Authority, Refusal> {
@@ -74,7 +92,9 @@ mod tests {
         for host in hosts {
             headers.append(HOST, HeaderValue::from_str(host).unwrap());
         }
-        judge(version, &uri.parse().unwrap(), &headers).ok().map(|host| host.map_or(String::new(), |h| h.to_string()))
+        judge(version, &uri.parse().unwrap(), &headers, &Last::default())
+            .ok()
+            .map(|host| host.map_or(String::new(), |h| h.to_string()))
     }
 
     #[test]
@@ -115,6 +135,15 @@ mod tests {
         assert_eq!(judged(Version::HTTP_11, "http://a/", &["b"]), None);
         assert_eq!(judged(Version::HTTP_11, "http://a/", &[]), None);
         assert_eq!(judged(Version::HTTP_11, "http://u@a/", &["a"]), None);
+    }
+
+    #[test]
+    fn what_a_connection_named_before_is_judged_by_its_own_text() {
+        let last = Last::default();
+        for (text, good) in [("a:1", true), ("a:1", true), ("A:1", true), ("a:1@", false), ("a:1", true), ("a", true)] {
+            let named = last.named(text.as_bytes());
+            assert_eq!(named.as_ref().map_or("", Authority::as_str), if good { text } else { "" });
+        }
     }
 
     #[test]

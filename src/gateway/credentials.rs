@@ -43,9 +43,19 @@ pub(crate) fn present(headers: &HeaderMap, query: Option<&str>, sources: Sources
 
 /// The pair in the headers, each exactly once.
 pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Presented> {
-    let key = only(headers.get_all(X_KEY).iter())?;
-    let token = only(headers.get_all(X_ACCESS_TOKEN).iter())?;
-    Presented::new(key.clone(), token.clone())
+    let (mut key, mut token) = (None, None);
+    // One look at each name is cheaper than asking for two.
+    for (name, value) in headers {
+        let said = match name.as_str() {
+            "x-key" => &mut key,
+            "x-access-token" => &mut token,
+            _ => continue,
+        };
+        if said.replace(value).is_some() {
+            return None;
+        }
+    }
+    Presented::new(key?.clone(), token?.clone())
 }
 
 impl Presented {

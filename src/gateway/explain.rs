@@ -7,6 +7,7 @@ use http::uri::Authority;
 use http::{Method, Request};
 use serde::Serialize;
 
+use super::authority::Last;
 use super::error::Refusal;
 use super::flaw::{Flaw, HELD_FRAGMENT};
 use super::forward::outbound_target;
@@ -298,7 +299,8 @@ impl From<Refusal> for Refused {
 }
 
 fn judged(request: &Request<()>) -> Result<Option<Authority>, Refusal> {
-    unambiguous(request, request.extensions().get::<Flaw>().copied().map(Refusal::from))
+    let flaw = request.extensions().get::<Flaw>().copied();
+    unambiguous(request, &Last::default(), flaw.map(Refusal::from))
 }
 
 fn access(route: &Forward) -> Access<'_> {

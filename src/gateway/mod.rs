@@ -88,7 +88,7 @@ impl Worker {
         let (gateway, rules) = (&*self.gateway, &*record.rules);
         let doubt = record.doubt();
         upgrade::unfold(request)?;
-        let authority = unambiguous(request, doubt)?;
+        let authority = unambiguous(request, &record.peer.named, doubt)?;
         if let Some(port) = record.peer.redirects_to {
             return secure::to_https(port, authority.as_ref(), request);
         }
@@ -113,13 +113,17 @@ impl Worker {
 }
 
 /// The host a request is for, if the request means one thing only.
-fn unambiguous<B>(request: &Request<B>, doubt: Option<Refusal>) -> Result<Option<Authority>, Refusal> {
+fn unambiguous<B>(
+    request: &Request<B>,
+    named: &authority::Last,
+    doubt: Option<Refusal>,
+) -> Result<Option<Authority>, Refusal> {
     doubt.map_or(Ok(()), Err)?;
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Refusal::NotImplemented("Method not implemented"));
     }
     framing::judge(request.headers())?;
-    let authority = authority::judge(request.version(), request.uri(), request.headers())?;
+    let authority = authority::judge(request.version(), request.uri(), request.headers(), named)?;
     if request.uri().path() == "*" && *request.method() == Method::OPTIONS {
         return Ok(authority);
     }

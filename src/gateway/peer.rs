@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use http::HeaderValue;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::authority::Last;
 use super::flaw::Flaw;
 use super::peers::Counted;
 
@@ -32,6 +33,8 @@ pub struct Peer {
     pub seat: Option<Seat>,
     /// See [`Peer::address_value`].
     pub(crate) told: OnceCell<HeaderValue>,
+    /// The host that it named last.
+    pub(crate) named: Last,
 }
 
 /// A connection's place: one of `limits.connections`, one of its worker's, and one of its peer's. Dropped, it is free again.
@@ -70,11 +73,11 @@ impl Peer {
         self.told.get_or_init(|| written().unwrap_or(HeaderValue::from_static("unknown")))
     }
 
-    #[cfg(test)]
-    pub(crate) fn test(address: &str) -> Self {
+    /// A connection of which nothing is known but where it comes from.
+    pub(crate) fn at(address: SocketAddr) -> Self {
         Self {
-            address: address.parse().unwrap(),
-            tls: true,
+            address,
+            tls: false,
             unnamed: false,
             sni: None,
             client: None,
@@ -82,6 +85,11 @@ impl Peer {
             flaw: Arc::default(),
             seat: None,
             told: OnceCell::new(),
+            named: Last::default(),
         }
+    }
+    #[cfg(test)]
+    pub(crate) fn test(address: &str) -> Self {
+        Self { tls: true, ..Self::at(address.parse().unwrap()) }
     }
 }

@@ -44,9 +44,8 @@ impl Going<'_> {
     fn tell_host(&self, outbound: &mut Outbound) {
         let said = self.authority.as_ref().map(Authority::as_str);
         if !self.route.upstream.renames_host() {
-            let said = said.and_then(|said| HeaderValue::from_str(said).ok());
-            let host = said.or_else(|| self.route.upstream.server_host());
-            outbound.host(&host.unwrap_or(HeaderValue::from_static("localhost")));
+            let its_own = self.route.upstream.server_host().map(HeaderValue::as_bytes);
+            outbound.host(said.map(str::as_bytes).or(its_own).unwrap_or(b"localhost"));
         }
         if let Some(said) = said {
             outbound.text(&client::X_FORWARDED_HOST, said);

@@ -28,6 +28,8 @@ pub(super) struct Table {
     folded_exact: Paths,
     folded_prefixes: Paths,
     longest_prefix: usize,
+    /// Whether lenient readers see another path in one of the rules: then even a plain path may be read as that.
+    has_spellings: bool,
 }
 
 impl Table {
@@ -35,6 +37,7 @@ impl Table {
     pub(super) fn add(&mut self, path: &str, exact: bool, rule: Arc<Rule>) -> bool {
         let path = if path == "/" && !exact { "" } else { path };
         let spellings = readings::decoded(path);
+        self.has_spellings |= spellings.iter().any(|spelling| spelling != path.as_bytes());
         let (written, folded) = if exact {
             (&mut self.exact, &mut self.folded_exact)
         } else {
@@ -73,7 +76,7 @@ impl Table {
     /// Whether a lenient reader would have another group decide.
     pub(super) fn is_ambiguous(&self, path: &str, selected: Option<usize>) -> bool {
         if readings::is_plain(path) {
-            return self.find(path.as_bytes(), true) != selected;
+            return self.has_spellings && self.find(path.as_bytes(), true) != selected;
         }
         readings::readings(path)
             .is_none_or(|readings| readings.iter().any(|reading| self.find(reading, true) != selected))

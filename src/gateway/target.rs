@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use http::Uri;
 use percent_encoding::percent_decode_str;
 
+use super::readings;
+
 /// Why a path is refused whatever the routes say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unjudgeable(pub(crate) &'static str);
@@ -22,6 +24,10 @@ pub(crate) fn judge(path: &str) -> Result<(), Unjudgeable> {
     }
     if path.bytes().any(|b| b.is_ascii_control() || b == b' ' || b == b'\\') {
         return Err(Unjudgeable("The path holds a control character, a space or a backslash"));
+    }
+    if readings::is_plain(path) {
+        // No escape, and neither a dot segment: those end in a dot, as the path or before a slash.
+        return Ok(());
     }
     let decoded = decode_checked(path)?;
     let dotted = |segment: &[u8]| segment == b"." || segment == b"..";

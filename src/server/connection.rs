@@ -1,6 +1,5 @@
 //! One downstream connection: opened under a deadline, then HTTP/1.1 or HTTP/2 by ALPN, or by the first bytes where there is no TLS.
 
-use std::cell::OnceCell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -82,18 +81,8 @@ impl Serving {
     async fn try_serve(mut self, accepted: Accepted, witness: &Witness) -> Result<(), Ended> {
         let Accepted { stream, address, seat, activity, door } = accepted;
         let stream = socket::onto_this_loop(stream)?;
-        let flaw = activity.flaw.clone();
-        let mut peer = Peer {
-            address,
-            tls: false,
-            unnamed: false,
-            sni: None,
-            client: None,
-            redirects_to: door.redirects_to,
-            flaw,
-            seat: Some(seat),
-            told: OnceCell::new(),
-        };
+        let (redirects_to, flaw) = (door.redirects_to, activity.flaw.clone());
+        let mut peer = Peer { redirects_to, flaw, seat: Some(seat), ..Peer::at(address) };
         // On the heap, so that it is gone while the connection is open.
         let opened = Box::pin(self.open((stream, &door), &mut peer, &activity)).await;
         witness.peer.set(Some(peer.address));

@@ -23,6 +23,7 @@ mod giving;
 mod head;
 mod linger;
 mod listener;
+mod lone;
 mod messages;
 mod opening;
 mod parking;

@@ -12,6 +12,7 @@ use super::activity::Activity;
 use super::connection::{BUFFER, Serving};
 use super::ended::Ended;
 use super::listener::Door;
+use super::lone::Lone;
 use super::proxied;
 use super::socket::Connected;
 use crate::gateway::{Peer, TooMany};
@@ -20,7 +21,7 @@ use crate::gateway::{Peer, TooMany};
 #[derive(Debug)]
 pub(crate) enum Opened {
     Plain(Connected),
-    Tls(Box<TlsStream<Connected>>),
+    Tls(Box<TlsStream<Lone<Connected>>>),
 }
 
 impl Serving {
@@ -44,7 +45,8 @@ impl Serving {
         }
         let Some(tls) = &door.tls else { return Ok(Opened::Plain(stream)) };
         let tls = tls.current();
-        let mut stream = TlsAcceptor::from(tls.config.clone()).accept(stream).await.map_err(Ended::in_handshake)?;
+        let mut stream =
+            TlsAcceptor::from(tls.config.clone()).accept(Lone(stream)).await.map_err(Ended::in_handshake)?;
         let session = stream.get_mut().1;
         session.set_buffer_limit(Some(BUFFER));
         peer.tls = true;

@@ -138,7 +138,8 @@ impl Exchange<'_> {
             most: policy.requests_per_server.map_or(usize::MAX, NonZeroUsize::get),
             session: session.map(|session| session.id().number()),
             start: self.upstream.next_start(),
-            now: BootTime::now(),
+            // Nothing was waited for since.
+            now: self.admission.at(),
         }
     }
 

@@ -94,7 +94,8 @@ pub fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item
     headers.get_all(name).iter().flat_map(members)
 }
 
-fn members(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+/// The members of one line of it.
+pub(crate) fn members(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     line.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
 }
 

@@ -109,8 +109,8 @@ impl Upstream {
     }
 
     /// A server's own host and port, for clients that name none.
-    pub(crate) fn server_host(&self) -> Option<http::HeaderValue> {
-        self.servers.first().map(|server| server.host_header.clone())
+    pub(crate) fn server_host(&self) -> Option<&http::HeaderValue> {
+        self.servers.first().map(|server| &server.host_header)
     }
 
     fn next_start(&self) -> usize {

@@ -38,9 +38,9 @@ impl Outbound {
     }
 
     /// Says for which host the request is, whichever server gets it.
-    pub(crate) fn host(&mut self, host: &HeaderValue) {
+    pub(crate) fn host(&mut self, host: &[u8]) {
         self.names_host = true;
-        self.field(&HOST, host);
+        write_field(&mut self.words, &HOST, host);
     }
 
     /// One more field.

@@ -91,12 +91,13 @@ pub fn authority(bytes: &[u8]) {
     let headers: HeaderMap = hosts.iter().map(|host| (HOST, host.clone())).collect();
     let mut all = HeaderMap::new();
     hosts.iter().for_each(|host| _ = all.append(HOST, host.clone()));
+    let last = super::authority::Last::default();
     for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
-        let Ok(Some(host)) = super::authority::judge(version, &uri, &all) else { continue };
+        let Ok(Some(host)) = super::authority::judge(version, &uri, &all, &last) else { continue };
         assert!(hosts.len() < 2);
         assert!(!host.as_str().contains(['@', '/', ',', '\\', '%', ' ']));
         assert_eq!(host.as_str().parse::<Authority>().ok().as_ref(), Some(&host));
-        let again = super::authority::judge(version, &Uri::default(), &headers);
+        let again = super::authority::judge(version, &Uri::default(), &headers, &last);
         assert!(hosts.is_empty() || again.is_ok_and(|again| again == Some(host)));
     }
 }

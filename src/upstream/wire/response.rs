@@ -4,12 +4,11 @@ use std::io;
 use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 
 use super::chunked::Chunked;
 use super::{BUFFER, broken};
-use crate::upstream::headers::list;
+use crate::upstream::headers::members;
 
 /// The most lines that a head may have.
 const LINES: usize = 100;
@@ -71,8 +70,9 @@ fn parse(head: &Bytes, is_head: bool) -> io::Result<Head> {
     *response.status_mut() = status;
     *response.version_mut() = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
     *response.headers_mut() = header_map(head, parsed.headers)?;
-    let left = left(&response, is_head)?;
-    let persists = persists(&response) && !matches!(left, Left::UntilClosed);
+    let said = Said::by(response.headers())?;
+    let left = said.left(&response, is_head)?;
+    let persists = said.persists(response.version()) && !matches!(left, Left::UntilClosed);
     Ok(Head { response, left, persists })
 }
 
@@ -87,53 +87,81 @@ pub(super) fn header_map(bytes: &Bytes, fields: &[httparse::Header<'_>]) -> io::
     Ok(headers)
 }
 
-/// RFC 9112, section 6.3. A length beside chunks is overridden by them; everything else that says two things is an error.
-fn left(response: &Response<()>, is_head: bool) -> io::Result<Left> {
-    let (status, headers) = (response.status(), response.headers());
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let coding = match (codings.next(), codings.next()) {
-        (None, _) => None,
-        (Some(coding), None) if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Some(()),
-        _ => return Err(broken("the answer has a transfer coding other than chunked")),
-    };
-    let length = length(headers)?;
-    let has_none =
-        is_head || status.is_informational() || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
-    Ok(match (coding, length) {
-        _ if has_none => Left::Exactly(0),
-        (Some(()), _) if response.version() == Version::HTTP_10 => return Err(broken("HTTP/1.0 knows no chunks")),
-        (Some(()), _) => Left::Chunks(Chunked::default()),
-        (None, Some(length)) => Left::Exactly(length),
-        (None, None) => Left::UntilClosed,
-    })
+/// What the fields of a head say of the body behind it and of the connection: each is looked at once.
+#[derive(Debug, Default)]
+struct Said {
+    length: Option<u64>,
+    chunked: bool,
+    closes: bool,
+    keeps_alive: bool,
 }
 
-/// What all `Content-Length` lines say, if there are any.
-fn length(headers: &HeaderMap) -> io::Result<Option<u64>> {
-    let mut told = None;
-    for line in headers.get_all(CONTENT_LENGTH) {
+impl Said {
+    fn by(headers: &HeaderMap) -> io::Result<Self> {
+        let mut said = Self::default();
+        for (name, value) in headers {
+            match name.as_str() {
+                "content-length" => said.length(value)?,
+                "transfer-encoding" => said.coding(value)?,
+                "connection" => said.options(value),
+                _ => {}
+            }
+        }
+        Ok(said)
+    }
+
+    /// All lines must say the same.
+    fn length(&mut self, line: &HeaderValue) -> io::Result<()> {
         let digits = line.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
         let length =
             digits.and_then(|digits| digits.parse::<u64>().ok()).ok_or_else(|| broken("the length is no number"))?;
-        if told.replace(length).is_some_and(|before| before != length) {
-            return Err(broken("the answer has two lengths"));
+        match self.length.replace(length) {
+            Some(before) if before != length => Err(broken("the answer has two lengths")),
+            _ => Ok(()),
         }
     }
-    Ok(told)
-}
 
-/// RFC 9112, section 9.3. A length that chunks overrode is a reason to believe no more of what follows.
-fn persists(response: &Response<()>) -> bool {
-    let headers = response.headers();
-    let says = |option: &[u8]| list(headers, &CONNECTION).any(|said| said.eq_ignore_ascii_case(option));
-    let overridden = headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH);
-    let kept = response.version() == Version::HTTP_11 || says(b"keep-alive");
-    kept && !overridden && !says(b"close")
+    fn coding(&mut self, line: &HeaderValue) -> io::Result<()> {
+        let chunked = line.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+        if !chunked || std::mem::replace(&mut self.chunked, true) {
+            return Err(broken("the answer has a transfer coding other than chunked"));
+        }
+        Ok(())
+    }
+
+    fn options(&mut self, line: &HeaderValue) {
+        for option in members(line) {
+            self.closes |= option.eq_ignore_ascii_case(b"close");
+            self.keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+
+    /// RFC 9112, section 6.3. A length beside chunks is overridden by them; everything else that says two things is an error.
+    fn left(&self, response: &Response<()>, is_head: bool) -> io::Result<Left> {
+        let status = response.status();
+        let has_none = is_head
+            || status.is_informational()
+            || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
+        Ok(match (self.chunked, self.length) {
+            _ if has_none => Left::Exactly(0),
+            (true, _) if response.version() == Version::HTTP_10 => return Err(broken("HTTP/1.0 knows no chunks")),
+            (true, _) => Left::Chunks(Chunked::default()),
+            (false, Some(length)) => Left::Exactly(length),
+            (false, None) => Left::UntilClosed,
+        })
+    }
+
+    /// RFC 9112, section 9.3. A length that chunks overrode is a reason to believe no more of what follows.
+    fn persists(&self, version: Version) -> bool {
+        let overridden = self.chunked && self.length.is_some();
+        (version == Version::HTTP_11 || self.keeps_alive) && !overridden && !self.closes
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::CONTENT_LENGTH;
     use proptest::prelude::*;
 
     fn taken(text: &str) -> io::Result<Option<Head>> {
