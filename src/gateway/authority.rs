@@ -9,6 +9,10 @@ use http::{HeaderMap, Uri, Version};
 
 use super::error::Refusal;
 
+/// Bytes of a host that is remembered: a name (RFC 1035, section 2.3.4), a colon and a port. A longer one would stay while its
+/// connection idles, and nobody has proven who he is yet.
+const REMEMBERED: usize = 255 + 1 + 5;
+
 /// The host that a connection named last. Most name one only, again and again, and to compare is cheaper than to judge.
 #[derive(Debug, Default)]
 pub(crate) struct Last(RefCell<Option<Authority>>);
@@ -21,7 +25,8 @@ impl Last {
             return Ok(same.clone());
         }
         let authority = Authority::try_from(text).map_err(|_| MALFORMED).and_then(checked)?;
-        Ok(last.insert(authority).clone())
+        *last = Some(authority.clone()).filter(|_| text.len() <= REMEMBERED);
+        Ok(authority)
     }
 }
 
@@ -143,6 +148,15 @@ mod tests {
         for (text, good) in [("a:1", true), ("a:1", true), ("A:1", true), ("a:1@", false), ("a:1", true), ("a", true)] {
             let named = last.named(text.as_bytes());
             assert_eq!(named.as_ref().map_or("", Authority::as_str), if good { text } else { "" });
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_longer_than_any_name_is_not_kept() {
+        let last = Last::default();
+        for (length, kept) in [(255, true), (REMEMBERED, true), (REMEMBERED + 1, false), (30_000, false)] {
+            assert!(last.named("a".repeat(length).as_bytes()).is_ok());
+            assert_eq!(last.0.borrow().is_some(), kept, "{length}");
         }
     }
 

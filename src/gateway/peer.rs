@@ -88,6 +88,7 @@ impl Peer {
             named: Last::default(),
         }
     }
+
     #[cfg(test)]
     pub(crate) fn test(address: &str) -> Self {
         Self { tls: true, ..Self::at(address.parse().unwrap()) }

@@ -1,7 +1,6 @@
 //! What an upstream is told of a request: what the client said under names that are its own to use, and what the gateway knows.
 
 use http::header::{CONNECTION, COOKIE, REFERER, TE, UPGRADE};
-use http::uri::Authority;
 use http::{HeaderMap, HeaderValue};
 
 use super::client;
@@ -42,13 +41,17 @@ impl Going<'_> {
     /// What the client said; a client of HTTP/1.0 may have said nothing. An upstream that wants its own name is told by whoever
     /// sends, once a server is chosen.
     fn tell_host(&self, outbound: &mut Outbound) {
-        let said = self.authority.as_ref().map(Authority::as_str);
-        if !self.route.upstream.renames_host() {
-            let its_own = self.route.upstream.server_host().map(HeaderValue::as_bytes);
-            outbound.host(said.map(str::as_bytes).or(its_own).unwrap_or(b"localhost"));
+        let renamed = self.route.upstream.renames_host();
+        match &self.authority {
+            Some(said) if !renamed => outbound.authority(said),
+            None if !renamed => {
+                let its_own = self.route.upstream.server_host().cloned();
+                outbound.host(&its_own.unwrap_or(HeaderValue::from_static("localhost")));
+            }
+            _ => {}
         }
-        if let Some(said) = said {
-            outbound.text(&client::X_FORWARDED_HOST, said);
+        if let Some(said) = &self.authority {
+            outbound.text(&client::X_FORWARDED_HOST, said.as_str());
         }
     }
 

@@ -107,6 +107,7 @@ mod tests {
     use super::super::routes::Action;
     use super::super::routes::endpoint;
     use super::*;
+    use proptest::prelude::*;
 
     fn table(paths: &[&str]) -> Table {
         let mut table = Table::default();
@@ -143,5 +144,23 @@ mod tests {
         }
         table.add("/x", true, endpoint("x", Action::Deny));
         assert!(!table.never_selects("/x", false) && !table.never_selects("/x", true));
+    }
+    proptest! {
+        /// Whoever asks why a path is refused looks at every reading; whoever refuses it looks no further than he must.
+        #[test]
+        fn a_path_is_ambiguous_exactly_where_it_is_misread(
+            paths in prop::collection::vec("(/[abA%.]{1,3}|/a%20b){1,2}", 0..4),
+            asked in "(/[abA%./;]{0,3}){1,3}",
+        ) {
+            let mut table = Table::default();
+            for path in &paths {
+                table.add(path, false, endpoint("x", Action::Deny));
+            }
+            for path in paths.iter().chain([&asked]) {
+                let selected = table.find(path.as_bytes(), false);
+                let refused = readings::readings(path).is_none();
+                prop_assert_eq!(table.is_ambiguous(path, selected), refused || table.misread(path, selected).is_some());
+            }
+        }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn judge(path: &str) -> Result<(), Unjudgeable> {
         return Err(Unjudgeable("The path holds a control character, a space or a backslash"));
     }
     if readings::is_plain(path) {
-        // No escape, and neither a dot segment: those end in a dot, as the path or before a slash.
+        // It holds neither an escape nor a dot segment: of a plain path no segment ends in a dot.
         return Ok(());
     }
     let decoded = decode_checked(path)?;

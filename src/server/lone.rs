@@ -1,4 +1,4 @@
-//! A socket beneath TLS that is given one record at a time: sent as what it is, not as a vector of one, which costs the kernel more.
+//! A socket beneath TLS, which mostly has one record to send: that goes as what it is, for a vector of one costs the kernel more.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -138,7 +138,7 @@ impl Exchange<'_> {
             most: policy.requests_per_server.map_or(usize::MAX, NonZeroUsize::get),
             session: session.map(|session| session.id().number()),
             start: self.upstream.next_start(),
-            // Nothing was waited for since.
+            // Nothing was waited for since it was admitted.
             now: self.admission.at(),
         }
     }

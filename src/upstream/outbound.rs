@@ -3,6 +3,7 @@
 use std::fmt;
 
 use http::header::{HOST, HeaderName};
+use http::uri::Authority;
 use http::{HeaderValue, Method};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -38,9 +39,15 @@ impl Outbound {
     }
 
     /// Says for which host the request is, whichever server gets it.
-    pub(crate) fn host(&mut self, host: &[u8]) {
+    pub(crate) fn host(&mut self, host: &HeaderValue) {
         self.names_host = true;
-        write_field(&mut self.words, &HOST, host);
+        self.field(&HOST, host);
+    }
+
+    /// The same, as the client said it.
+    pub(crate) fn authority(&mut self, authority: &Authority) {
+        self.names_host = true;
+        write_field(&mut self.words, &HOST, authority.as_str().as_bytes());
     }
 
     /// One more field.

@@ -122,6 +122,7 @@ def nginx(place):
     config.write_text(
         f"""
 daemon off;
+user root;
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log {folder}/nginx.error.log;

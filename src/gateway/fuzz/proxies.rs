@@ -45,15 +45,5 @@ fn element_as_text(element: said::Element<'_>) -> String {
 
 /// A trusted proxy.
 fn peer() -> Peer {
-    Peer {
-        address: ([10, 0, 0, 1], 1).into(),
-        tls: false,
-        unnamed: false,
-        sni: None,
-        client: None,
-        redirects_to: None,
-        flaw: Default::default(),
-        seat: None,
-        told: Default::default(),
-    }
+    Peer::at(([10, 0, 0, 1], 1).into())
 }

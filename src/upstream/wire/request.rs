@@ -207,7 +207,7 @@ mod tests {
     /// A request that says which host it is for.
     fn request(method: Method, target: &str) -> Outbound {
         let mut request = Outbound::new(method, target);
-        request.host(b"a");
+        request.host(&HeaderValue::from_static("a"));
         request
     }
 

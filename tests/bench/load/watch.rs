@@ -1,4 +1,4 @@
-//! Time and CPU time of a run: from when all connections are open, so that what a request costs is told without them.
+//! Time and CPU time of a run, from when the connections are open that are kept: what a request costs is told without them.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -24,15 +24,15 @@ impl Watch {
 
     /// What the watched processes have used since, user and system.
     pub(crate) fn cpu(&self) -> Duration {
-        cpu_of(&self.pids) - self.cpu
+        cpu_of(&self.pids).saturating_sub(self.cpu)
     }
 }
 
-/// Of all threads, from the scheduler's nanoseconds.
+/// Of all threads that live, from the scheduler's nanoseconds.
 fn cpu_of(pids: &[u32]) -> Duration {
-    let threads = pids.iter().flat_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).unwrap());
+    let threads = pids.iter().flat_map(|pid| fs::read_dir(format!("/proc/{pid}/task"))).flatten().flatten();
     let nanos = threads.map(|thread| {
-        let told = fs::read_to_string(thread.unwrap().path().join("schedstat")).unwrap_or_default();
+        let told = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
         told.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
     });
     Duration::from_nanos(nanos.sum())
