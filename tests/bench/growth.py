@@ -7,7 +7,7 @@ import subprocess
 
 import ground
 import peers
-from scenarios import ratios, summary
+from scenarios import ratios, rotated, summary
 
 
 def figure_of(scenario, costs, more):
@@ -59,7 +59,7 @@ class Sessions:
 
 @dataclasses.dataclass
 class Variants:
-    """The cost of a request as something grows: all variants at once, in rounds A B C A B C."""
+    """The cost of a request as something grows: all variants at once, in rounds A B C, B C A."""
 
     name: str
     title: str
@@ -74,8 +74,8 @@ class Variants:
         costs, more = {label: [] for label in started}, {}
         for label, peer in started.items():
             self.drive(place, peer, requests // 4)
-        for _ in range(said.rounds):
-            for label, peer in started.items():
+        for turn in range(said.rounds):
+            for label, peer in rotated(list(started.items()), turn):
                 measured = self.drive(place, peer, requests)
                 costs[label].append(measured["cpu_micros"] / requests)
                 columns(more, (label, "a second", requests / measured["seconds"]), (label, "p99 us", measured["p99"]))
