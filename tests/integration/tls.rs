@@ -1,6 +1,7 @@
 //! TLS towards clients: which certificate is shown, and what happens when the files change.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,9 +9,10 @@ use std::sync::Arc;
 use rcgen::CertificateParams;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConnection, HandshakeKind};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::harness::tls::{Authority, Identity, config, config_for, connect, shown};
-use crate::harness::{Connection, Gateway, Prepared, Process, Upstream, eventually};
+use crate::harness::{Connection, Gateway, Prepared, Process, USER, Upstream, eventually, within};
 
 const PAIRS: &str = "tls.certificates = [{ chain = 'DIR/a.pem', key = 'DIR/a.key' },
                                         { chain = 'DIR/b.pem', key = 'DIR/b.key' }]";
@@ -203,4 +205,28 @@ fn replace(folder: &Path, name: &str, text: &str) {
     let new = folder.join("new");
     fs::write(&new, text).unwrap();
     fs::rename(new, folder.join(name)).unwrap();
+}
+
+/// Both records come at once, so that TLS has read the second, and holds its error, before anybody asks for what is behind the first.
+#[tokio::test]
+async fn a_record_that_fails_right_behind_a_good_one_ends_the_exchange_at_once() {
+    let upstream = Upstream::by_hand().await;
+    let gateway = Gateway::start(&upstream).await;
+    let pair = gateway.login(&USER).await;
+    let trusting = Arc::new(config(&gateway.ca, None));
+    let (mut socket, mut session) = connect(gateway.tls, &trusting, "localhost").await.unwrap().into_inner();
+    let head = format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n{}\r\n", pair.lines());
+    let (mut sent, mut broken) = (Vec::new(), Vec::new());
+    session.writer().write_all(head.as_bytes()).unwrap();
+    session.write_tls(&mut sent).unwrap();
+    session.writer().write_all(&[b'x'; 5000]).unwrap();
+    session.write_tls(&mut broken).unwrap();
+    *broken.last_mut().unwrap() ^= 1;
+    sent.append(&mut broken);
+    within("sending", socket.write_all(&sent)).await.unwrap();
+    let mut rest = Vec::new();
+    let _reset_or_end = within("the end of the connection", socket.read_to_end(&mut rest)).await;
+    if upstream.count() > 0 {
+        upstream.exchange().await.cancelled().await;
+    }
 }
