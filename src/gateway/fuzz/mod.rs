@@ -102,12 +102,18 @@ pub fn authority(bytes: &[u8]) {
     }
 }
 
-/// A login that is taken is what every JSON reader takes it for that has room for its numbers.
+/// A login that is taken is what every JSON reader takes it for that takes what stands in the members that nobody reads: large numbers,
+/// and halves of surrogate pairs, which RFC 8259, section 8.2, leaves to readers.
 pub fn login_body(bytes: &[u8]) {
+    const LEFT_TO_READERS: [&str; 3] =
+        ["number out of range", "lone leading surrogate", "unexpected end of hex escape"];
     let Ok(login) = Login::parse(bytes) else { return };
     let value: serde_json::Value = match serde_json::from_slice(bytes) {
         Ok(value) => value,
-        Err(error) => return assert!(error.to_string().starts_with("number out of range"), "{error}"),
+        Err(error) => {
+            let said = error.to_string();
+            return assert!(LEFT_TO_READERS.iter().any(|left| said.starts_with(left)), "{said}");
+        }
     };
     let member = |name: &str| value.get(name).map_or("", |text| text.as_str().expect("a text"));
     assert!(value.is_object());
