@@ -4,20 +4,23 @@ use std::cell::RefCell;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::access_line::Line;
 use super::stamp::Stamp;
 use super::target::{Place, Target};
 use super::writer::Writer;
+use crate::clock::wall_tick;
 use crate::config::{self, LogFormat};
 use crate::panics::restarting_thread;
 use crate::seldom::Seldom;
 
 /// Bytes that may wait for the disk; lines beyond are dropped and counted.
 const BUFFER: usize = 4 << 20;
-/// How long lines are gathered before they are written together.
+/// How long lines are gathered before they are written together,
 const GATHER: Duration = Duration::from_millis(20);
+/// unless there are as many bytes before: more would push out of the cache what the workers have in it.
+const ENOUGH: usize = 64 << 10;
 
 /// How long the last lines may take when the log is closed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -114,21 +117,22 @@ impl Queue {
     fn push(&self, line: &Line<'_>) {
         WRITTEN.with_borrow_mut(|(written, time)| {
             written.clear();
-            line.append(written, self.format, time.text(SystemTime::now()));
+            line.append(written, self.format, time.text(wall_tick()));
             self.append(written);
         });
     }
 
     fn append(&self, written: &[u8]) {
         let mut waiting = self.lock();
-        let was_empty = waiting.is_empty();
-        if waiting.len() + written.len() > BUFFER {
+        let before = waiting.len();
+        if before + written.len() > BUFFER {
             self.dropped.fetch_add(1, Relaxed);
             return;
         }
         waiting.extend_from_slice(written);
+        let after = waiting.len();
         drop(waiting);
-        if was_empty {
+        if before == 0 || (before < ENOUGH && after >= ENOUGH) {
             self.filled.notify_one();
         }
     }
@@ -164,13 +168,13 @@ impl Queue {
 
     /// Waits for lines, gathers for a moment, and swaps them out; true when there will be no more.
     fn take(&self, batch: &mut Vec<u8>) -> bool {
-        let idle = |waiting: &mut Vec<u8>| waiting.is_empty() && !self.closed.load(Relaxed);
-        drop(self.filled.wait_while(self.lock(), idle));
-        if !self.closed.load(Relaxed) {
-            std::thread::sleep(GATHER);
-        }
-        let closed = self.closed.load(Relaxed);
-        std::mem::swap(&mut *self.lock(), batch);
+        let open = || !self.closed.load(Relaxed);
+        let idle = |waiting: &mut Vec<u8>| waiting.is_empty() && open();
+        let few = |waiting: &mut Vec<u8>| waiting.len() < ENOUGH && open();
+        let waiting = self.filled.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+        let gathered = self.filled.wait_timeout_while(waiting, GATHER, few).unwrap_or_else(PoisonError::into_inner);
+        let (mut waiting, closed) = (gathered.0, !open());
+        std::mem::swap(&mut *waiting, batch);
         closed
     }
 
