@@ -8,7 +8,6 @@ use http::header::{CONTENT_LENGTH, EXPECT};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as _, Incoming};
-use tokio::time::Instant;
 
 use super::body::Body;
 use super::credentials::Presented;
@@ -43,15 +42,14 @@ impl Worker {
         self.check_expectations(request.headers())?;
         let handshake = upgrade::requested(request)?;
         let mut outbound = self.outbound(going, request, handshake.is_some())?;
-        let began = Instant::now();
         let sent = going.route.upstream.send(&going.admission, &mut outbound, &self.pools).await;
         match sent {
             Ok(answered) => {
-                going.record.served(Some(answered.server()), began);
+                going.record.served(Some(answered.server()), outbound.began);
                 self.answer_of(answered, handshake, going)
             }
             Err(failed) => {
-                going.record.served(failed.server.as_ref(), began);
+                going.record.served(failed.server.as_ref(), outbound.began);
                 Err(failed.fault.into())
             }
         }

@@ -58,11 +58,14 @@ impl Post {
         let worker = Worker::new(self.gateway.clone(), self.ending.clone());
         let connections = TaskTracker::new();
         let (limits, peers, closing) = (self.limits.clone(), self.peers.clone(), self.closing.clone());
-        let lot = Rc::<Lot>::default();
+        let (lot, pools) = (Rc::<Lot>::default(), worker.pools.clone());
         let serving = Serving { worker: worker.clone(), limits, peers, lot: lot.clone(), closing };
         let mut sweeps = interval(Duration::from_secs(1));
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let attendant = spawn_local(restarting("parking", async move || lot.attend().await));
+        let attendants = [
+            spawn_local(restarting("parking", async move || lot.attend().await)),
+            spawn_local(restarting("watching", async move || pools.soon.attend().await)),
+        ];
         restarting("worker_loop", async || {
             loop {
                 tokio::select! {
@@ -84,6 +87,8 @@ impl Post {
             () = async { tokio::join!(connections.wait(), worker.tunnels.wait()); } => {}
             () = self.ending.cancelled() => drop(timeout(FAREWELL, worker.tunnels.wait()).await),
         }
-        attendant.abort();
+        for attendant in attendants {
+            attendant.abort();
+        }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use http::response::Parts;
 use http::{Response, StatusCode};
 use rustix::io::Errno;
+use tokio::time::Instant;
 
 use super::Upstream;
 use super::answer::AnswerBody;
@@ -20,6 +21,7 @@ use super::connect::Connection;
 use super::outbound::Outbound;
 use super::pool::{Lease, Pools};
 use super::server::{Occupied, Server};
+use super::soon::Soon;
 use super::tunnel::FarEnd;
 use super::wait::{Cut, Patience, wait};
 use super::wire::{Content, Conversation, Silence};
@@ -130,6 +132,11 @@ impl Exchange<'_> {
         }
     }
 
+    /// What ends the waiting for a server early, and who says when to look for it.
+    fn watch(&self) -> (&Admission, &Soon) {
+        (self.admission, &self.pools.soon)
+    }
+
     fn choice(&self) -> Choice<'_> {
         let policy = &self.upstream.policy;
         let session = self.admission.session().filter(|_| policy.balance == Balance::Session);
@@ -160,7 +167,7 @@ impl Exchange<'_> {
 
     async fn connect(self, server: &Server) -> Result<Connection, Fault> {
         let patience = Patience::of(self.upstream.policy.connect_timeout);
-        let fault = match wait(pin!(Connection::open(server)), patience, self.admission).await {
+        let fault = match wait(pin!(Connection::open(server)), patience, self.watch()).await {
             Ok(Ok(connection)) => {
                 server.accepted();
                 return Ok(connection);
@@ -184,10 +191,12 @@ impl Exchange<'_> {
 
     async fn attempt(self, mut conversation: Box<Conversation>, request: &mut Outbound) -> Attempt {
         let progress = conversation.progress();
-        let patience = Patience::with(self.upstream.policy.response_timeout, progress.clone());
+        // Where no connection had to be opened, nothing was waited for since then.
+        let since = if conversation.is_reused() { request.began } else { Instant::now() };
+        let patience = Patience::since(since, self.upstream.policy.response_timeout, progress.clone());
         step_aside().await;
         let answer = poll_fn(|cx| conversation.poll_head(cx));
-        let attempt = match wait(answer, patience, self.admission).await {
+        let attempt = match wait(answer, patience, self.watch()).await {
             Err(Cut::Late) => Attempt::Failed(Fault::ResponseTimeout),
             Err(Cut::SessionOver(rejected)) => Attempt::Failed(Fault::SessionOver(rejected)),
             Ok(Ok(head)) => {

@@ -13,6 +13,7 @@ mod outbound;
 mod pool;
 pub mod reserved;
 mod server;
+mod soon;
 mod tls;
 mod tunnel;
 mod wait;

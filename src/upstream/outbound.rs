@@ -6,6 +6,7 @@ use http::header::{HOST, HeaderName};
 use http::uri::Authority;
 use http::{HeaderValue, Method};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use tokio::time::Instant;
 
 use super::body::RequestBody;
 
@@ -26,6 +27,8 @@ pub(crate) struct Outbound {
     /// How long the client said that the body is.
     pub(super) announced: Option<u64>,
     pub(super) body: RequestBody,
+    /// When it was begun.
+    pub(crate) began: Instant,
 }
 
 impl Outbound {
@@ -35,7 +38,7 @@ impl Outbound {
         for part in [method.as_str(), " ", target, " HTTP/1.1\r\n"] {
             words.extend_from_slice(part.as_bytes());
         }
-        Self { method, words, names_host: false, announced: None, body: RequestBody::EMPTY }
+        Self { method, words, names_host: false, announced: None, body: RequestBody::EMPTY, began: Instant::now() }
     }
 
     /// Says for which host the request is, whichever server gets it.

@@ -1,4 +1,4 @@
-//! A worker's idle connections to servers. Belongs to one thread, so nothing here waits for anybody.
+//! What a worker keeps for its exchanges with servers: connections that idle. Belongs to one thread, so nothing here waits for anybody.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -8,18 +8,28 @@ use std::time::Duration;
 use super::Upstreams;
 use super::connect::Connection;
 use super::server::{Occupied, Server};
+use super::soon::Soon;
+use crate::auth::Admission;
 use crate::clock::BootTime;
 
 /// Idle connections, by the server's number.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pools {
     idle: RefCell<Vec<Vec<Idle>>>,
+    /// For exchanges that go on unwatched.
+    pub(crate) soon: Soon,
 }
 
 #[derive(Debug)]
 struct Idle {
     connection: Connection,
     until: BootTime,
+}
+
+impl Default for Pools {
+    fn default() -> Self {
+        Self { idle: RefCell::default(), soon: Soon::new(Admission::UNWATCHED) }
+    }
 }
 
 impl Pools {

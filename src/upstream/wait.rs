@@ -3,9 +3,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::body::Progress;
+use super::soon::Soon;
 use crate::auth::{Admission, Rejected};
 
 /// Why the waiting ended without what was waited for.
@@ -17,14 +18,14 @@ pub(super) enum Cut {
     SessionOver(Rejected),
 }
 
-/// Waits for `work` as long as `patience` lasts. Nearly all work is done within [`Admission::UNWATCHED`]: until then one timer runs
-/// and nobody asks for the end of the session; then both are watched, in a future that most never make.
+/// Waits for `work` as long as `patience` lasts. Nearly all work is done within [`Admission::UNWATCHED`]: until then nothing is timed
+/// but by `soon`, and nobody asks for the end of the session; then both are watched, in a future that most never make.
 pub(super) async fn wait<T>(
     mut work: impl Future<Output = T> + Unpin,
     patience: Patience,
-    admission: &Admission,
+    (admission, soon): (&Admission, &Soon),
 ) -> Result<T, Cut> {
-    if let Ok(done) = timeout_at(patience.since + Admission::UNWATCHED, &mut work).await {
+    if let Some(done) = soon.or_later(patience.since, &mut work).await {
         return Ok(done);
     }
     Box::pin(watched(work, patience, admission)).await
@@ -53,9 +54,9 @@ impl Patience {
         Self { since: Instant::now(), lasts, progress: None }
     }
 
-    /// Counts from now, or from when a body moved last.
-    pub(super) fn with(lasts: Duration, progress: Option<Rc<Progress>>) -> Self {
-        Self { progress, ..Self::of(lasts) }
+    /// Counts from then, or from when a body moved last.
+    pub(super) fn since(since: Instant, lasts: Duration, progress: Option<Rc<Progress>>) -> Self {
+        Self { since, lasts, progress }
     }
 
     async fn over(self) {
@@ -101,6 +102,15 @@ mod tests {
         (sessions, issued.session, admission)
     }
 
+    /// As [`wait`], on a worker.
+    async fn wait_for<T>(work: impl Future<Output = T>, admission: &Admission) -> Result<T, Cut> {
+        let (soon, work) = (Soon::new(Admission::UNWATCHED), pin!(work));
+        tokio::select! {
+            ended = wait(work, Patience::of(Duration::from_secs(1)), (admission, &soon)) => ended,
+            () = soon.attend() => unreachable!("it never ends"),
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_is_done_soon_is_never_watched() {
         let (_sessions, session, admission) = admitted();
@@ -110,7 +120,7 @@ mod tests {
                 sleep(Duration::from_millis(1)).await;
             }
         };
-        assert_eq!(wait(pin!(work), Patience::of(Duration::from_secs(1)), &admission).await, Ok(()));
+        assert_eq!(wait_for(work, &admission).await, Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
@@ -121,12 +131,11 @@ mod tests {
             sleep(Duration::from_millis(999)).await;
             session.is_watched()
         };
-        let waiting = wait(Box::pin(work()), Patience::of(Duration::from_secs(1)), &admission);
-        assert_eq!(tokio::join!(waiting, watching), (Err(Cut::Late), true));
+        assert_eq!(tokio::join!(wait_for(work(), &admission), watching), (Err(Cut::Late), true));
         assert!(!session.is_watched(), "and no longer");
         sessions.revoke_user("a", Ended::UserRemoved, BootTime::now());
         let began = Instant::now();
-        let cut = wait(pin!(work()), Patience::of(Duration::from_secs(1)), &admission).await;
+        let cut = wait_for(work(), &admission).await;
         assert!(matches!(cut, Err(Cut::SessionOver(_))));
         assert_eq!(began.elapsed(), Admission::UNWATCHED, "ended before it was watched, seen as soon as it is");
     }
@@ -141,7 +150,7 @@ mod tests {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = Patience::with(Duration::from_secs(1), Some(progress.clone())).over() => {}
+            () = Patience::since(began, Duration::from_secs(1), Some(progress.clone())).over() => {}
             () = moving => {}
         }
         assert_eq!(began.elapsed(), Duration::from_millis(1700));

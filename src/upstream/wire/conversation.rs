@@ -51,6 +51,11 @@ impl Conversation {
         Box::new(Self { lease, sending, is_head, heard: false })
     }
 
+    /// Whether its connection has carried a request before.
+    pub(in crate::upstream) fn is_reused(&self) -> bool {
+        self.lease.connection.reused
+    }
+
     /// The server that is asked.
     pub(in crate::upstream) fn server(&self) -> &Server {
         &self.lease.server.0
