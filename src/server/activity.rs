@@ -12,6 +12,10 @@ use crate::gateway::Flaw;
 use crate::sync::OnceLock;
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, fence};
 
+/// Of a phase that begins with this poll of the connection, whose end asks for its deadline if it has any: most heads are answered by
+/// then, and had none.
+const UNREAD: u64 = u64::MAX;
+
 const UNDECIDED: u8 = 0;
 const STAYED: u8 = 1;
 const SWITCHED: u8 = 2;
@@ -26,7 +30,7 @@ pub(crate) struct Activity {
     head: AtomicBool,
     /// Whether the head that was begun took too long.
     late: AtomicBool,
-    /// When the current phase began, in milliseconds since `opened`.
+    /// When the current phase began, in milliseconds since `opened`; [`UNREAD`] while nobody has asked.
     since: AtomicU64,
     /// When the client stopped reading, in milliseconds since `opened`, plus one; 0 while it reads.
     blocked: AtomicU64,
@@ -98,7 +102,7 @@ impl Activity {
             return false;
         }
         self.head.store(true, Relaxed);
-        self.since.store(self.now(), Relaxed);
+        self.since.store(UNREAD, Relaxed);
         true
     }
 
@@ -175,10 +179,13 @@ impl Activity {
             0 => None,
             since => Some((at(since - 1) + limits.body_idle_timeout, Overdue::NotReading)),
         };
-        let since = at(self.since.load(Relaxed));
         let phase = match (self.exchanges.load(Relaxed), self.head.load(Relaxed)) {
-            (0, true) => Some((since + limits.header_timeout, Overdue::Head)),
-            (0, false) => Some((since + limits.keepalive_timeout, Overdue::Idle)),
+            (0, true) => {
+                let since = self.since();
+                self.since.store(since, Relaxed);
+                Some((at(since) + limits.header_timeout, Overdue::Head))
+            }
+            (0, false) => Some((at(self.since()) + limits.keepalive_timeout, Overdue::Idle)),
             _ => None,
         };
         [blocked, phase].into_iter().flatten().min_by_key(|(due, _)| *due)
@@ -197,14 +204,14 @@ impl Activity {
         if self.exchanges.load(Relaxed) > 0 || (proven && head) {
             return None;
         }
-        let since = if proven { self.since.load(Relaxed) } else { 0 };
+        let since = if proven { self.since() } else { 0 };
         Some(Claim { proven, since: self.opened + Duration::from_millis(since) })
     }
 
     /// Since when nothing has been asked of it or is on its way to its client; `None` while something is.
     pub(super) fn idles_since(&self) -> Option<Instant> {
         let busy = self.exchanges.load(Relaxed) > 0 || self.head.load(Relaxed) || self.blocked.load(Relaxed) > 0;
-        (!busy).then(|| self.opened + Duration::from_millis(self.since.load(Relaxed)))
+        (!busy).then(|| self.opened + Duration::from_millis(self.since()))
     }
 
     /// Whether a head has ever been whole.
@@ -253,6 +260,13 @@ impl Activity {
     #[cfg(test)]
     pub(crate) fn is_asked_to_leave(&self) -> bool {
         self.leaving.load(Relaxed)
+    }
+
+    fn since(&self) -> u64 {
+        match self.since.load(Relaxed) {
+            UNREAD => self.now(),
+            since => since,
+        }
     }
 
     fn now(&self) -> u64 {

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Overdue};
+use super::alarm::Alarm;
 use super::ended::Ended;
 use super::finish::Finish;
 use super::giving::Giving;
 use super::parking::Lot;
+use super::timer::Timer;
 use crate::config::Limits;
 
 /// How long a connection that was told to go may take to say goodbye.
@@ -44,14 +46,15 @@ pub(crate) enum Driven {
 /// once `closing` is cancelled or it has idled too long. One that idles is parked, where it can be.
 pub(crate) async fn drive(connection: &mut (impl Finish + Unpin), bounds: Bounds<'_>) -> Result<Driven, Ended> {
     let mut connection = Pin::new(connection);
-    let mut closed = pin!(bounds.closing.cancelled());
-    let mut timer = pin!(sleep_until(Instant::now() + bounds.limits.header_timeout));
+    let (mut closed, mut closes) = (pin!(bounds.closing.cancelled()), Alarm::default());
+    let sleep = pin!(sleep_until(Instant::now() + bounds.limits.header_timeout));
+    let mut timer = Timer::new(sleep);
     let mut told = Told::Nothing;
     poll_fn(|cx| {
         if let Poll::Ready(done) = connection.as_mut().poll(cx) {
             return Poll::Ready(done.map(|()| Driven::Done).map_err(Ended::Http));
         }
-        if bounds.poll_term(timer.as_mut(), cx).is_ready() {
+        if bounds.poll_term(&mut timer, cx).is_ready() {
             return Poll::Ready(Err(Ended::TermOver));
         }
         if let Some(ended) = bounds.ended_at_once() {
@@ -60,13 +63,13 @@ pub(crate) async fn drive(connection: &mut (impl Finish + Unpin), bounds: Bounds
             let _over = connection.as_mut().poll(cx);
             return Poll::Ready(Err(ended));
         }
-        if told == Told::Nothing && closed.as_mut().poll(cx).is_ready() {
+        if told == Told::Nothing && closes.poll(cx, |cx| closed.as_mut().poll(cx)).is_ready() {
             told = Told::ToFinish;
         } else if told == Told::Nothing
             && let Poll::Ready(parked) = bounds.poll_park(connection.as_mut(), cx)
         {
             return Poll::Ready(parked);
-        } else if let Poll::Ready(overdue) = poll_due(timer.as_mut(), cx, || told.deadline(&bounds)) {
+        } else if let Poll::Ready(overdue) = timer.poll_due(cx, || told.deadline(&bounds)) {
             if overdue == Overdue::Head && bounds.activity.refuse_head() {
                 // Polled again, it begins to answer, or is overdue as before.
                 cx.waker().wake_by_ref();
@@ -98,9 +101,9 @@ impl Bounds<'_> {
     }
 
     /// Ready when the answer that is given has outlived its term.
-    fn poll_term(&self, timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_term(&self, timer: &mut Timer<'_>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(giving) = self.giving else { return Poll::Pending };
-        if poll_due(timer, cx, || giving.watched_from().map(|due| (due, ()))).is_ready() {
+        if timer.poll_due(cx, || giving.watched_from().map(|due| (due, ()))).is_ready() {
             giving.watch();
         }
         giving.poll_over(cx)
@@ -136,27 +139,5 @@ impl Told {
             Self::ToLeave(due) => Some((due, Overdue::Idle)),
             Self::Nothing | Self::ToFinish => bounds.activity.deadline(bounds.limits),
         }
-    }
-}
-
-/// Ready when the deadline has passed, with what it stands for. The timer is moved forward lazily: a deadline that moves away
-/// costs nothing until the old one fires.
-fn poll_due<T>(
-    mut timer: Pin<&mut Sleep>,
-    cx: &mut Context<'_>,
-    deadline: impl Fn() -> Option<(Instant, T)>,
-) -> Poll<T> {
-    loop {
-        let Some((due, what)) = deadline() else { return Poll::Pending };
-        if due < timer.deadline() {
-            timer.as_mut().reset(due);
-        }
-        if timer.as_mut().poll(cx).is_pending() {
-            return Poll::Pending;
-        }
-        if due <= Instant::now() {
-            return Poll::Ready(what);
-        }
-        timer.as_mut().reset(due);
     }
 }

@@ -2,6 +2,7 @@
 
 mod activation;
 mod activity;
+mod alarm;
 mod allowance;
 mod announced;
 mod answer;
@@ -38,6 +39,7 @@ mod socket;
 mod stream;
 mod streams;
 mod strict;
+mod timer;
 mod tls;
 mod unix_file;
 mod worker;

@@ -1,5 +1,6 @@
 //! A downstream socket that notes what the connection is doing as bytes pass.
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::Activity;
+use super::alarm::Alarm;
 use super::readable::Readable;
 
 /// A socket, TLS or not.
@@ -16,11 +18,13 @@ pub(crate) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
     speaks_http1: bool,
+    /// Set while there is nothing to read: whoever drives the connection tries far more often than something comes.
+    comes: RefCell<Alarm>,
 }
 
 impl<S> Watched<S> {
     pub(crate) fn new(stream: S, activity: Arc<Activity>, speaks_http1: bool) -> Self {
-        Self { stream, activity, speaks_http1 }
+        Self { stream, activity, speaks_http1, comes: RefCell::default() }
     }
 
     fn saw_bytes(&self) {
@@ -38,14 +42,15 @@ impl<S> Watched<S> {
 
 impl<S: Readable> Readable for Watched<S> {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.stream.poll_readable(cx)
+        self.comes.borrow_mut().poll(cx, |cx| self.stream.poll_readable(cx))
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let Self { stream, comes, .. } = &mut *self;
+        let polled = comes.get_mut().poll(cx, |cx| Pin::new(stream).poll_read(cx, buf));
         if buf.filled().len() > before {
             self.saw_bytes();
         }
