@@ -12,8 +12,8 @@ use super::activity::Activity;
 use super::connection::{BUFFER, Serving};
 use super::ended::Ended;
 use super::listener::Door;
-use super::lone::Lone;
 use super::proxied;
+use super::records::Records;
 use super::socket::Connected;
 use crate::gateway::{Peer, TooMany};
 
@@ -21,7 +21,7 @@ use crate::gateway::{Peer, TooMany};
 #[derive(Debug)]
 pub(crate) enum Opened {
     Plain(Connected),
-    Tls(Box<TlsStream<Lone<Connected>>>),
+    Tls(Box<TlsStream<Records>>),
 }
 
 impl Serving {
@@ -45,9 +45,10 @@ impl Serving {
         }
         let Some(tls) = &door.tls else { return Ok(Opened::Plain(stream)) };
         let tls = tls.current();
-        let mut stream =
-            TlsAcceptor::from(tls.config.clone()).accept(Lone(stream)).await.map_err(Ended::in_handshake)?;
-        let session = stream.get_mut().1;
+        let accepting = TlsAcceptor::from(tls.config.clone()).accept(Records::new(stream));
+        let mut stream = accepting.await.map_err(Ended::in_handshake)?;
+        let (records, session) = stream.get_mut();
+        records.opened();
         session.set_buffer_limit(Some(BUFFER));
         peer.tls = true;
         peer.sni = session.server_name().map(Box::from);

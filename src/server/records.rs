@@ -1,32 +1,75 @@
-//! A socket beneath TLS, which mostly has one record to send: that goes as what it is, for a vector of one costs the kernel more.
+//! A socket beneath TLS, which sends records as cheaply as the kernel can: a lone one as what it is, for a vector of one costs more, and
+//! those that come behind a handshake together with the first answer.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_util::either::Either;
 
 use super::readable::Readable;
+use super::socket::Connected;
 
-/// A stream whose vectored writes of one part are plain writes.
+/// What a record is whose content is encrypted, whatever that is (RFC 8446, section 5.2). Within a handshake these are the server's
+/// last words, tickets, for which nobody waits: whatever else it says begins with a record in the clear.
+const ENCRYPTED: u8 = 23;
+
+/// A socket that carries TLS records.
 #[derive(Debug)]
-pub(crate) struct Lone<S>(pub(crate) S);
+pub(crate) struct Records {
+    stream: Connected,
+    /// Whether the handshake is still under way.
+    opening: bool,
+}
 
-impl<S: Readable> Readable for Lone<S> {
+impl Records {
+    /// A socket over which a handshake begins.
+    pub(crate) fn new(stream: Connected) -> Self {
+        Self { stream, opening: true }
+    }
+
+    /// The handshake is over.
+    pub(crate) fn opened(&mut self) {
+        self.opening = false;
+    }
+
+    fn may_follow(&self, slices: &[IoSlice<'_>]) -> bool {
+        let first = slices.iter().find_map(|slice| slice.first());
+        self.opening && first == Some(&ENCRYPTED)
+    }
+}
+
+/// Sends with what is sent next, or in 200 ms (tcp(7), `TCP_CORK`; `MSG_MORE` is the same for one call).
+fn poll_send_more(stream: &TcpStream, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(stream.poll_write_ready(cx))?;
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+        let send = || Ok(sendmsg(stream, slices, &mut SendAncillaryBuffer::default(), flags)?);
+        match stream.try_io(Interest::WRITABLE, send) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            sent => return Poll::Ready(sent),
+        }
+    }
+}
+
+impl Readable for Records {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.poll_readable(cx)
+        self.stream.poll_readable(cx)
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Lone<S> {
+impl AsyncRead for Records {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Lone<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+impl AsyncWrite for Records {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -34,43 +77,73 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Lone<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match slices {
-            [only] => Pin::new(&mut self.0).poll_write(cx, only),
-            _ => Pin::new(&mut self.0).poll_write_vectored(cx, slices),
+        match (&self.stream, slices) {
+            (Either::Left(stream), _) if self.may_follow(slices) => poll_send_more(stream, cx, slices),
+            (_, [only]) => Pin::new(&mut self.stream).poll_write(cx, only),
+            _ => Pin::new(&mut self.stream).poll_write_vectored(cx, slices),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, UnixStream};
+    use tokio::time::timeout;
+
+    async fn connected() -> (Records, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (Records::new(Either::Left(listener.accept().await.unwrap().0)), far)
+    }
 
     #[tokio::test]
-    async fn whatever_is_written_arrives() {
-        let (near, mut far) = tokio::io::duplex(64);
-        let mut near = Lone(near);
+    async fn whatever_is_written_arrives_in_order() {
+        let (mut near, mut far) = connected().await;
         assert!(near.is_write_vectored());
-        near.write_all(b"a").await.unwrap();
-        for slices in [&[&b"b"[..]][..], &[b"c", b"d"]] {
+        near.write_all(b"\x16a").await.unwrap();
+        for slices in [&[&b"\x17b"[..]][..], &[b"", b"\x17c", b"d"]] {
             let slices: Vec<_> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
-            assert_eq!(near.write_vectored(&slices).await.unwrap(), slices.len());
+            let length: usize = slices.iter().map(|slice| slice.len()).sum();
+            assert_eq!(near.write_vectored(&slices).await.unwrap(), length);
         }
+        near.opened();
+        near.write_all(b"\x17e").await.unwrap();
         near.shutdown().await.unwrap();
         let mut all = String::new();
         far.read_to_string(&mut all).await.unwrap();
-        assert_eq!(all, "abcd");
+        assert_eq!(all, "\x16a\x17b\x17cd\x17e");
+    }
+
+    #[tokio::test]
+    async fn what_comes_behind_a_handshake_leaves_without_anything_that_follows() {
+        let (mut near, mut far) = connected().await;
+        near.write_all(b"\x17ticket").await.unwrap();
+        near.opened();
+        let mut ticket = [0; 7];
+        timeout(Duration::from_secs(10), far.read_exact(&mut ticket)).await.expect("the kernel sends it").unwrap();
+        assert_eq!(&ticket, b"\x17ticket");
+    }
+
+    #[tokio::test]
+    async fn a_unix_socket_sends_at_once() {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        Records::new(Either::Right(near)).write_all(b"\x17a").await.unwrap();
+        assert_eq!(far.read_u16().await.unwrap(), 0x1761);
     }
 }
