@@ -2,6 +2,7 @@
 
 mod certificates;
 mod clients;
+mod early;
 mod names;
 mod resumption;
 mod sources;

@@ -7,12 +7,16 @@ use aws_lc_rs::hmac;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::crypto::hash::HashAlgorithm;
 use rustls::crypto::hmac::{Hmac, Key, Tag};
-use rustls::crypto::tls13::{Hkdf, HkdfUsingHmac};
+use rustls::crypto::tls13::Hkdf;
 use rustls::crypto::{CipherSuiteCommon, CryptoProvider};
 use rustls::{SupportedCipherSuite, Tls13CipherSuite};
 
-static SHA256: HkdfUsingHmac<'static> = HkdfUsingHmac(&Mac(hmac::HMAC_SHA256));
-static SHA384: HkdfUsingHmac<'static> = HkdfUsingHmac(&Mac(hmac::HMAC_SHA384));
+use super::early::EarlyOnce;
+
+static ONCE_SHA256: EarlyOnce = EarlyOnce::new(&Mac(hmac::HMAC_SHA256));
+static ONCE_SHA384: EarlyOnce = EarlyOnce::new(&Mac(hmac::HMAC_SHA384));
+static SHA256: &EarlyOnce = &ONCE_SHA256;
+static SHA384: &EarlyOnce = &ONCE_SHA384;
 
 static TLS13: LazyLock<Vec<Tls13CipherSuite>> = LazyLock::new(|| {
     let suites = default_provider().cipher_suites;
@@ -87,8 +91,20 @@ mod tests {
                 };
                 assert!(derive(ours.hkdf_provider) == derive(theirs.hkdf_provider), "{:?}", ours.common.suite);
             }
-            let zero = |hkdf: &dyn Hkdf| hkdf.extract_from_zero_ikm(None).expand_block(&[b"x"]).as_ref().to_vec();
-            assert_eq!(zero(ours.hkdf_provider), zero(theirs.hkdf_provider));
+            // As each handshake without a pre-shared key begins, and something else.
+            let begin = |hkdf: &dyn Hkdf, label: [&[u8]; 2]| {
+                let (early, mut slice) = (hkdf.extract_from_zero_ikm(None), [0; 12]);
+                early.expand_slice(&label, &mut slice).unwrap();
+                let derived = early.expand_block(&label);
+                let handshake = hkdf.extract_from_secret(Some(derived.as_ref()), b"shared").expand_block(&[b"x"]);
+                let master = hkdf.extract_from_zero_ikm(Some(handshake.as_ref())).expand_block(&label);
+                (early.hash_len(), slice, [derived, handshake, master].map(|block| block.as_ref().to_vec()))
+            };
+            for label in ["tls13 |derived", "tls13 d|erived", "tls13 |other", "tls13 |derived"] {
+                let (first, rest) = label.split_once('|').unwrap();
+                let label = [first.as_bytes(), rest.as_bytes()];
+                assert!(begin(ours.hkdf_provider, label) == begin(theirs.hkdf_provider, label), "{label:?}");
+            }
         }
     }
 
