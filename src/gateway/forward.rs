@@ -19,7 +19,7 @@ use super::upgrade::{self, Handshake};
 use super::{Worker, cors, query};
 use crate::auth::Admission;
 use crate::upstream::headers::{announced_trailers, strip_hop_by_hop};
-use crate::upstream::{Answered, BodyBounds, Outbound, Progress, RequestBody, Server, TrailerRule};
+use crate::upstream::{Answered, BodyBounds, Outbound, Progress, RequestBody, TrailerRule};
 
 /// A request that may go on, and everything that decides how.
 pub(crate) struct Going<'a> {
@@ -104,7 +104,6 @@ impl Worker {
             _ if answered.switches_protocols() => Err(Refusal::BadSwitch),
             _ => {
                 let trailers = answered.may_end_in_trailers().then(|| going.trailers(answered.response.headers()));
-                let server = answered.server().clone();
                 let (mut head, body) = answered.into_parts(trailers);
                 strip_hop_by_hop(&mut head.headers);
                 head.version = Version::HTTP_11;
@@ -112,7 +111,7 @@ impl Worker {
                     // RFC 9110, section 8.6: not to be sent.
                     head.headers.remove(CONTENT_LENGTH);
                 }
-                going.give_back(&mut head.headers, &server);
+                going.give_back(&mut head.headers);
                 let body = Body::upstream(body, going.admission.clone());
                 Ok(Response::from_parts(head, body))
             }
@@ -123,14 +122,14 @@ impl Worker {
 impl Going<'_> {
     /// Makes what an answer says of places true for the client, where the upstream was told otherwise, and leaves cross-origin
     /// permissions to the gateway, where it gives them.
-    pub(crate) fn give_back(&self, answer: &mut HeaderMap, server: &Server) {
+    pub(crate) fn give_back(&self, answer: &mut HeaderMap) {
         if self.record.rules.cors.is_some() {
             cors::strip(answer);
         }
         let Forward { strip_prefix, ref path, ref upstream, .. } = **self.route;
         if strip_prefix || upstream.renames_host() {
             let prefix = if strip_prefix { path } else { "" };
-            let server = upstream.renames_host().then_some(server);
+            let server = self.record.server().filter(|_| upstream.renames_host());
             let (authority, scheme) = (self.authority.as_ref(), self.record.client.scheme);
             Places { prefix, authority, scheme, server }.give_back(answer);
         }

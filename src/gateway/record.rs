@@ -118,6 +118,11 @@ impl Record {
         self.waited_micros.set(u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX));
     }
 
+    /// The server that answered or failed.
+    pub(crate) fn server(&self) -> Option<&Server> {
+        self.server.get().map(AsRef::as_ref)
+    }
+
     /// The gateway refuses it. Where the client may not agree about what it sent, the connection is not used again.
     pub(crate) fn refuse(&self, refusal: Refusal) -> Response<Body> {
         let _first = self.refusal.set(refusal.label());

@@ -47,7 +47,7 @@ impl Worker {
 fn switched(answered: &mut Answered, handshake: &Handshake, going: &Going<'_>) -> Response<Body> {
     let mut headers = std::mem::take(answered.response.headers_mut());
     strip_hop_by_hop(&mut headers);
-    going.give_back(&mut headers, answered.server());
+    going.give_back(&mut headers);
     let mut response = Response::new(Body::full(""));
     match &handshake.over {
         None => {

@@ -15,10 +15,19 @@ use crate::gateway::Term;
 pub(crate) struct Giving {
     /// Whether anybody asks for `offered`; on HTTP/1.1 the socket knows.
     paced: bool,
-    /// Since when the client has a part of the answer to read.
-    offered: Cell<Option<Instant>>,
+    /// Whether the client has a part of the answer to read.
+    offered: Cell<Offered>,
     given_up: Cell<bool>,
     watch: RefCell<Watch>,
+}
+
+/// The clock is read when somebody asks: most of what is offered is taken by then.
+#[derive(Clone, Copy, Debug, Default)]
+enum Offered {
+    #[default]
+    Nothing,
+    JustNow,
+    Since(Instant),
 }
 
 /// A short answer begins and ends as [`Watch::Young`]: nothing is allocated, registered or timed for it.
@@ -45,13 +54,13 @@ impl Giving {
     /// A part of the answer is handed over.
     pub(crate) fn offer(&self) {
         if self.paced {
-            self.offered.set(Some(Instant::now()));
+            self.offered.set(Offered::JustNow);
         }
     }
 
     /// The answer's body is asked for more: the client took what it was offered.
     pub(crate) fn took(&self) {
-        self.offered.set(None);
+        self.offered.set(Offered::Nothing);
     }
 
     /// The last part was handed over.
@@ -59,9 +68,15 @@ impl Giving {
         *self.watch.borrow_mut() = Watch::Off;
     }
 
-    /// When the client will have left what it was offered for too long.
+    /// When the client will have left what it was offered for too long; to be asked after each poll of the stream.
     pub(crate) fn overdue(&self, patience: Duration) -> Option<Instant> {
-        self.offered.get().map(|since| since + patience)
+        let since = match self.offered.get() {
+            Offered::Nothing => return None,
+            Offered::JustNow => Instant::now(),
+            Offered::Since(since) => since,
+        };
+        self.offered.set(Offered::Since(since));
+        Some(since + patience)
     }
 
     /// The client left what it was offered for too long.

@@ -65,9 +65,16 @@ impl Connection {
     /// reported.
     fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
-        let mut unasked = ReadBuf::new(&mut byte);
-        let polled = Pin::new(&mut self.stream).poll_read(&mut Context::from_waker(Waker::noop()), &mut unasked);
-        polled.is_pending()
+        let read = match &mut self.stream {
+            Either::Left(Either::Left(socket)) => socket.try_read(&mut byte),
+            Either::Left(Either::Right(socket)) => socket.try_read(&mut byte),
+            Either::Right(secured) => {
+                let mut unasked = ReadBuf::new(&mut byte);
+                let polled = Pin::new(secured).poll_read(&mut Context::from_waker(Waker::noop()), &mut unasked);
+                return polled.is_pending();
+            }
+        };
+        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
