@@ -29,7 +29,7 @@ impl Identity {
             outbound.text(&self.domain, session.domain());
         }
         outbound.text(&self.role, session.role().name());
-        outbound.text(&self.session, std::str::from_utf8(&session.id().hex()).unwrap_or_default());
+        outbound.plain(&self.session, &session.id().hex());
     }
 
     /// Says the name that a client's certificate gives it.

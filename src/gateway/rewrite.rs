@@ -62,7 +62,7 @@ impl Going<'_> {
             true => outbound.field(&client::X_FORWARDED_FOR, record.peer.address_value()),
             false => outbound.field(&client::X_FORWARDED_FOR, &client.forwarded_for(record.rules.forwarded)),
         }
-        outbound.text(&client::X_FORWARDED_PROTO, client.scheme);
+        outbound.plain(&client::X_FORWARDED_PROTO, client.scheme.as_bytes());
         outbound.field(&client::X_REQUEST_ID, &record.request_id);
     }
 

@@ -22,7 +22,7 @@ pub(crate) fn judge(path: &str) -> Result<(), Unjudgeable> {
     if !path.starts_with('/') {
         return Err(Unjudgeable("The path must start with a slash"));
     }
-    if path.bytes().any(|b| b.is_ascii_control() || b == b' ' || b == b'\\') {
+    if path.bytes().any(|b| b <= b' ' || b == 0x7f || b == b'\\') {
         return Err(Unjudgeable("The path holds a control character, a space or a backslash"));
     }
     if readings::is_plain(path) {

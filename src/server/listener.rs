@@ -1,4 +1,5 @@
-//! Accepts connections: the connection first, then a place for it, then the worker that has the fewest.
+//! Accepts connections: the connection first, then a place for it, then the worker that has the fewest. Where there is only one, it
+//! accepts for itself: a thread of its own would have to be woken, and wake the worker, for every few connections.
 
 use std::convert::Infallible;
 use std::io;
@@ -10,8 +11,10 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::either::Either;
+use tokio_util::sync::CancellationToken;
 
 use super::activity::Activity;
 use super::connection::Accepted;
@@ -50,6 +53,13 @@ pub(crate) struct Door {
     pub(crate) redirects_to: Option<u16>,
 }
 
+/// All listeners, and what they lead to. Belongs to the thread that accepts; dropped, nobody listens any more.
+#[derive(Debug)]
+pub(crate) struct Front {
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) hall: Hall,
+}
+
 /// What all listeners lead to.
 #[derive(Debug)]
 pub(crate) struct Hall {
@@ -60,18 +70,34 @@ pub(crate) struct Hall {
     pub(crate) crowding: Seldom,
 }
 
+impl Front {
+    /// Accepts until `closing` is cancelled.
+    pub(crate) async fn accept(self: Rc<Self>, closing: CancellationToken) {
+        let mut acceptors = JoinSet::new();
+        for number in 0..self.listeners.len() {
+            let front = self.clone();
+            acceptors.spawn_local(async move {
+                let Err(error) = front.listeners[number].accept(&front.hall).await;
+                tracing::error!(%error, address = %front.listeners[number].socket.address, "cannot accept at all");
+            });
+        }
+        closing.cancelled().await;
+        acceptors.shutdown().await;
+    }
+}
+
 impl Listener {
-    /// Accepts until it is dropped.
+    /// Accepts for ever.
     ///
     /// # Errors
     /// When the socket can't be watched at all; errors of single connections end nothing.
-    pub(crate) async fn accept(self, hall: Rc<Hall>) -> io::Result<Infallible> {
-        let (socket, door, exhaustion) = (self.socket.watch()?, self.door, Seldom::new());
+    async fn accept(&self, hall: &Hall) -> io::Result<Infallible> {
+        let (socket, door, exhaustion) = (self.socket.watch()?, &self.door, Seldom::new());
         // A panic costs the connection that it came over; the socket, and all that wait for it in the kernel, stay.
         Ok(restarting("accept", async || {
             loop {
                 match socket.accept().await {
-                    Ok(arrived) => hall.receive(arrived, &door).await,
+                    Ok(arrived) => hall.receive(arrived, door).await,
                     Err(error) if is_exhausted(&error) => {
                         if let Some(times) = exhaustion.again() {
                             tracing::error!(%error, times, "cannot accept: raise the descriptor limit or lower limits.connections");

@@ -67,7 +67,7 @@ use crate::telemetry::exposition::Exposition;
 use crate::telemetry::writable;
 use crate::watch::Watch;
 use drain::Drain;
-use listener::{Desk, Door, Hall, Listener};
+use listener::{Desk, Door, Front, Hall, Listener};
 pub use reload::Survey;
 use reload::{Reloader, Reloads, watch_users};
 use room::Room;
@@ -165,34 +165,39 @@ impl Bound {
     ///
     /// # Errors
     /// When a thread or an event loop can't be made.
-    pub fn start(self) -> io::Result<Running> {
+    pub fn start(mut self) -> io::Result<Running> {
         let (drain, gateway, reloads) = (Drain::default(), self.gateway.clone(), self.reloads.clone());
         let limits = Arc::new(self.config.limits.clone());
         let trusted = self.config.server.trusted_proxies.clone();
         let peers = Peers::new(limits.connections_per_peer, trusted);
-        let (mut desks, mut workers) = (Vec::new(), Vec::new());
-        for number in 0..self.config.server.workers.get() {
+        let (mut desks, mut posts) = (Vec::new(), Vec::new());
+        for _ in 0..self.config.server.workers.get() {
             let (sender, inbox) = mpsc::unbounded_channel();
+            let (gateway, limits, peers) = (gateway.clone(), limits.clone(), peers.clone());
             let (closing, ending) = (drain.closing.clone(), drain.ending.clone());
-            let post =
-                Post { gateway: gateway.clone(), limits: limits.clone(), peers: peers.clone(), inbox, closing, ending };
-            workers.push(post.start(number)?);
+            posts.push(Post { gateway, limits, peers, inbox, front: None, closing, ending });
             desks.push(Desk { inbox: sender, load: Arc::default() });
         }
         let room = Room::new(descriptors::fit(self.config.limits.connections));
         let hall = Hall { room, peers, desks, crowding: Seldom::new() };
+        let mut front = Some(Front { listeners: std::mem::take(&mut self.listeners), hall });
+        if let [only] = &mut posts[..] {
+            only.front = front.take();
+        }
+        let workers =
+            posts.into_iter().enumerate().map(|(number, post)| post.start(number)).collect::<io::Result<_>>()?;
         let steps = drain.clone();
         let thread = std::thread::Builder::new().name("control".into());
-        let control = thread.spawn(move || control(self, steps, hall, workers))?;
+        let control = thread.spawn(move || control(self, steps, front, workers))?;
         Ok(Running { gateway, reloads, drain, control: Some(control) })
     }
 }
 
 /// Runs the control thread's event loop.
-fn control(bound: Bound, drain: Drain, hall: Hall, workers: Vec<JoinHandle<()>>) {
+fn control(bound: Bound, drain: Drain, front: Option<Front>, workers: Vec<JoinHandle<()>>) {
     match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => {
-            runtime.block_on(control_loop(bound, drain, hall, workers));
+            runtime.block_on(control_loop(bound, drain, front, workers));
             // A look at a file on a disk that hangs is not waited for.
             runtime.shutdown_background();
         }
@@ -200,10 +205,9 @@ fn control(bound: Bound, drain: Drain, hall: Hall, workers: Vec<JoinHandle<()>>)
     }
 }
 
-/// Accepts, sweeps and answers probes until the drain is over.
-async fn control_loop(bound: Bound, drain: Drain, hall: Hall, workers: Vec<JoinHandle<()>>) {
-    let Bound { config, gateway, tls, listeners, health, .. } = bound;
-    let hall = Rc::new(hall);
+/// Sweeps and answers probes until the drain is over, and accepts for several workers.
+async fn control_loop(bound: Bound, drain: Drain, front: Option<Front>, workers: Vec<JoinHandle<()>>) {
+    let Bound { config, gateway, tls, health, .. } = bound;
     if let Some(health) = health {
         let (gateway, tls) = (gateway.clone(), tls.clone());
         let more = move |text: &mut Exposition| tls.iter().for_each(|tls| tls.describe(text));
@@ -212,17 +216,12 @@ async fn control_loop(bound: Bound, drain: Drain, hall: Hall, workers: Vec<JoinH
     }
     let refresher = tokio::spawn(refresh::keep_fresh(gateway.clone(), tls.clone()));
     let sweeper = tokio::task::spawn_local(restarting("sweeper", async move || sweep_sessions(&gateway).await));
-    let accept = |listener: Listener| tokio::task::spawn_local(listener.accept(hall.clone()));
-    let acceptors: Vec<_> = listeners.into_iter().map(accept).collect();
+    let accepting = front.map(|front| tokio::task::spawn_local(Rc::new(front).accept(drain.closing.clone())));
     drain.until_closing(config.server.drain_delay).await;
     tls.iter().for_each(|tls| tls.close());
-    for acceptor in &acceptors {
-        acceptor.abort();
+    if let Some(accepting) = accepting {
+        let _over = accepting.await;
     }
-    for acceptor in acceptors {
-        let _aborted = acceptor.await;
-    }
-    drop(hall);
     let joined = tokio::task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));
     drain.close(&config.server, joined).await;
     sweeper.abort();

@@ -35,7 +35,7 @@ pub(crate) type Connected = Either<TcpStream, UnixStream>;
 pub(crate) struct Socket {
     listener: Either<net::TcpListener, unix::UnixListener>,
     pub(crate) address: Address,
-    file: Option<UnixFile>,
+    _file: Option<UnixFile>,
 }
 
 /// A socket that this thread's event loop watches.
@@ -43,7 +43,6 @@ pub(crate) struct Socket {
 pub(crate) struct Watched {
     listener: AsyncFd<OwnedFd>,
     is_tcp: bool,
-    _file: Option<UnixFile>,
 }
 
 /// Where a socket listens.
@@ -65,7 +64,7 @@ impl Socket {
             ListenAddress::Unix(path) => {
                 let (listener, file) = UnixFile::bind(path)?;
                 let address = Address::Unix(path.clone());
-                Ok(vec![Self { listener: Either::Right(listener), address, file: Some(file) }])
+                Ok(vec![Self { listener: Either::Right(listener), address, _file: Some(file) }])
             }
             ListenAddress::Systemd(name) => activated.take(name),
         }
@@ -76,30 +75,30 @@ impl Socket {
         // Its connections inherit it (Linux), which spares each a call.
         SockRef::from(&listener).set_tcp_nodelay(true)?;
         let address = Address::Tcp(listener.local_addr()?);
-        Ok(Self { listener: Either::Left(listener), address, file: None })
+        Ok(Self { listener: Either::Left(listener), address, _file: None })
     }
 
     /// A Unix socket that listens already; whoever made its file removes it.
     pub(super) fn unix(listener: unix::UnixListener) -> io::Result<Self> {
         let path = listener.local_addr()?.as_pathname().map(PathBuf::from).unwrap_or_default();
-        Ok(Self { listener: Either::Right(listener), address: Address::Unix(path), file: None })
+        Ok(Self { listener: Either::Right(listener), address: Address::Unix(path), _file: None })
     }
 
-    /// Lets the event loop of this thread watch it.
+    /// Lets the event loop of this thread watch it, as long as the value lives; it listens as long as the socket does.
     ///
     /// # Errors
     /// What the kernel says.
-    pub(crate) fn watch(self) -> io::Result<Watched> {
-        let (listener, is_tcp) = match self.listener {
-            Either::Left(listener) => (listener.into(), true),
-            Either::Right(listener) => (listener.into(), false),
+    pub(crate) fn watch(&self) -> io::Result<Watched> {
+        let (listener, is_tcp) = match &self.listener {
+            Either::Left(listener) => (listener.try_clone()?.into(), true),
+            Either::Right(listener) => (listener.try_clone()?.into(), false),
         };
         #[expect(
             deprecated,
             reason = "its successor is unsafe, for types that may lie about their descriptor; this one can't"
         )]
         let listener = AsyncFd::<OwnedFd>::with_interest(listener, Interest::READABLE)?;
-        Ok(Watched { listener, is_tcp, _file: self.file })
+        Ok(Watched { listener, is_tcp })
     }
 }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{Accepted, Serving};
+use super::listener::Front;
 use super::parking::Lot;
 use crate::clock::BootTime;
 use crate::config::Limits;
@@ -30,6 +31,8 @@ pub(crate) struct Post {
     pub(crate) limits: Arc<Limits>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) inbox: mpsc::UnboundedReceiver<Accepted>,
+    /// Where it is the only worker: it accepts for itself.
+    pub(crate) front: Option<Front>,
     /// Cancelled when connections must finish.
     pub(crate) closing: CancellationToken,
     /// Cancelled when what has not finished is cut.
@@ -44,16 +47,18 @@ impl Post {
     pub(crate) fn start(mut self, number: usize) -> io::Result<JoinHandle<()>> {
         let name = format!("worker-{number}");
         std::thread::Builder::new().name(name).spawn(move || {
+            // Kept here, so that what a panic ends are its connections and not its listeners.
+            let mut front = self.front.take().map(Rc::new);
             restarting_thread("worker", || {
                 match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
-                    Ok(runtime) => runtime.block_on(self.work()),
+                    Ok(runtime) => runtime.block_on(self.work(&mut front)),
                     Err(error) => tracing::error!(%error, "a worker has no event loop"),
                 }
             });
         })
     }
 
-    async fn work(&mut self) {
+    async fn work(&mut self, front: &mut Option<Rc<Front>>) {
         tracing::debug!("a worker begins");
         let worker = Worker::new(self.gateway.clone(), self.ending.clone());
         let connections = TaskTracker::new();
@@ -66,7 +71,7 @@ impl Post {
             spawn_local(restarting("parking", async move || lot.attend().await)),
             spawn_local(restarting("watching", async move || pools.soon.attend().await)),
         ];
-        restarting("worker_loop", async || {
+        let taking = restarting("worker_loop", async || {
             loop {
                 tokio::select! {
                     accepted = self.inbox.recv() => match accepted {
@@ -79,8 +84,8 @@ impl Post {
                     _ = sweeps.tick() => worker.sweep(BootTime::now()),
                 }
             }
-        })
-        .await;
+        });
+        tokio::join!(accept(front, &self.closing), taking);
         connections.close();
         worker.tunnels.close();
         tokio::select! {
@@ -91,4 +96,12 @@ impl Post {
             attendant.abort();
         }
     }
+}
+
+/// Accepts until the drain, then lets nobody listen any more.
+async fn accept(front: &mut Option<Rc<Front>>, closing: &CancellationToken) {
+    if let Some(front) = front {
+        front.clone().accept(closing.clone()).await;
+    }
+    *front = None;
 }

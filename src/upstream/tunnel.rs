@@ -142,10 +142,15 @@ async fn downward(
 ) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {
-        let read = from.read(&mut buffer).await?;
-        if read == 0 {
-            return to.shutdown().await;
-        }
+        let read = match from.read(&mut buffer).await {
+            Ok(0) => return to.shutdown().await,
+            Ok(read) => read,
+            Err(error) => {
+                // What was written to a stream of HTTP/2 is on its way there in another task, which was called and comes first.
+                tokio::task::yield_now().await;
+                return Err(error);
+            }
+        };
         let mut frames = traffic.frames.take().unwrap_or_default();
         timeout(patience, deliver(to, &buffer[..read])).await??;
         frames.see(&buffer[..read]);

@@ -12,8 +12,8 @@ use crate::upstream::headers::members;
 
 /// The most lines that a head may have.
 const LINES: usize = 100;
-/// Room for what the gateway adds to an answer: more of it than a head has room for would be moved.
-const ADDED: usize = 6;
+/// Room for what the gateway mostly adds to an answer: more of it than a head has room for would be moved.
+const ADDED: usize = 4;
 
 /// How much of an answer's body is still to come.
 #[derive(Debug)]

@@ -131,6 +131,23 @@ async fn a_101_in_pieces_or_with_bytes_behind_it_loses_nothing() {
 }
 
 #[tokio::test]
+async fn what_an_upstream_said_before_it_broke_off_arrives() {
+    let scene = Scene::new(Upstream::by_hand().await).await;
+    let last_words = unmasked(TEXT, b"last words");
+    for round in 0..20 {
+        for way in [Way::Http1, Way::Http2] {
+            let (mut socket, mut exchange) = scene.open_by_hand(way).await;
+            socket.send(&masked(TEXT, &[b'x'; 60_000])).await.unwrap();
+            // It leaves the rest unread, so that its end is a reset.
+            assert!(exchange.some().await.is_some());
+            exchange.send(&last_words).await;
+            drop(exchange);
+            assert_eq!(socket.rest().await, last_words, "{way:?}, round {round}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_a_client_sends_early_waits_for_the_101() {
     let scene = Scene::new(Upstream::by_hand().await).await;
     for granted in [true, false] {
