@@ -43,7 +43,8 @@ pub fn wall_millis() -> u64 {
     millis(ClockId::Realtime)
 }
 
-/// The wall clock as it was at the kernel's last tick, ten milliseconds ago at most: a quarter of what asking for the time itself costs.
+/// The wall clock as it was at the kernel's last tick, ten milliseconds ago unless a virtual machine is short of time: a quarter of what
+/// asking for the time itself costs.
 pub fn wall_tick() -> SystemTime {
     let time = clock_gettime(ClockId::RealtimeCoarse);
     let since = |seconds, nanos| Some(Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanos).ok()?));

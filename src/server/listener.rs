@@ -77,8 +77,7 @@ impl Front {
         for number in 0..self.listeners.len() {
             let front = self.clone();
             acceptors.spawn_local(async move {
-                let Err(error) = front.listeners[number].accept(&front.hall).await;
-                tracing::error!(%error, address = %front.listeners[number].socket.address, "cannot accept at all");
+                front.listeners[number].accept(&front.hall).await;
             });
         }
         closing.cancelled().await;
@@ -87,28 +86,28 @@ impl Front {
 }
 
 impl Listener {
-    /// Accepts for ever.
-    ///
-    /// # Errors
-    /// When the socket can't be watched at all; errors of single connections end nothing.
-    async fn accept(&self, hall: &Hall) -> io::Result<Infallible> {
-        let (socket, door, exhaustion) = (self.socket.watch()?, &self.door, Seldom::new());
-        // A panic costs the connection that it came over; the socket, and all that wait for it in the kernel, stay.
-        Ok(restarting("accept", async || {
+    /// Accepts for ever. A panic costs the connection that it came over; the socket, and all that wait for it in the kernel, stay.
+    async fn accept(&self, hall: &Hall) {
+        let exhaustion = Seldom::new();
+        restarting("accept", async || {
             loop {
-                match socket.accept().await {
-                    Ok(arrived) => hall.receive(arrived, door).await,
-                    Err(error) if is_exhausted(&error) => {
-                        if let Some(times) = exhaustion.again() {
-                            tracing::error!(%error, times, "cannot accept: raise the descriptor limit or lower limits.connections");
-                        }
-                        sleep(BREATHER).await;
-                    }
-                    Err(error) => tracing::debug!(%error, "a connection was gone before it was accepted"),
-                }
+                // Whoever watches needs a descriptor as well.
+                let Err(error) = self.accept_watched(hall, &exhaustion).await;
+                breathe(&error, &exhaustion).await;
             }
         })
-        .await)
+        .await
+    }
+
+    async fn accept_watched(&self, hall: &Hall, exhaustion: &Seldom) -> io::Result<Infallible> {
+        let socket = self.socket.watch()?;
+        loop {
+            match socket.accept().await {
+                Ok(arrived) => hall.receive(arrived, &self.door).await,
+                Err(error) if is_exhausted(&error) => breathe(&error, exhaustion).await,
+                Err(error) => tracing::debug!(%error, "a connection was gone before it was accepted"),
+            }
+        }
     }
 }
 
@@ -135,6 +134,14 @@ impl Hall {
             tracing::error!("a worker is gone; its connection is closed");
         }
     }
+}
+
+/// Waits a moment, and says why now and then.
+async fn breathe(error: &io::Error, exhaustion: &Seldom) {
+    if let Some(times) = exhaustion.again() {
+        tracing::error!(%error, times, "cannot accept: raise the descriptor limit or lower limits.connections");
+    }
+    sleep(BREATHER).await;
 }
 
 fn is_exhausted(error: &io::Error) -> bool {

@@ -167,6 +167,8 @@ impl Bound {
     /// When a thread or an event loop can't be made.
     pub fn start(mut self) -> io::Result<Running> {
         let (drain, gateway, reloads) = (Drain::default(), self.gateway.clone(), self.reloads.clone());
+        // However the control thread ends, or if it never begins: no worker goes on without it.
+        let ends = [&drain.closing, &drain.ending].map(|step| step.clone().drop_guard());
         let limits = Arc::new(self.config.limits.clone());
         let trusted = self.config.server.trusted_proxies.clone();
         let peers = Peers::new(limits.connections_per_peer, trusted);
@@ -188,7 +190,10 @@ impl Bound {
             posts.into_iter().enumerate().map(|(number, post)| post.start(number)).collect::<io::Result<_>>()?;
         let steps = drain.clone();
         let thread = std::thread::Builder::new().name("control".into());
-        let control = thread.spawn(move || control(self, steps, front, workers))?;
+        let control = thread.spawn(move || {
+            let _ends = ends;
+            control(self, steps, front, workers);
+        })?;
         Ok(Running { gateway, reloads, drain, control: Some(control) })
     }
 }
@@ -201,7 +206,7 @@ fn control(bound: Bound, drain: Drain, front: Option<Front>, workers: Vec<JoinHa
             // A look at a file on a disk that hangs is not waited for.
             runtime.shutdown_background();
         }
-        Err(error) => tracing::error!(%error, "nothing is accepted: no event loop"),
+        Err(error) => tracing::error!(%error, "no event loop for the control thread: the gateway ends"),
     }
 }
 

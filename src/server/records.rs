@@ -13,9 +13,11 @@ use tokio_util::either::Either;
 use super::readable::Readable;
 use super::socket::Connected;
 
-/// What a record is whose content is encrypted, whatever that is (RFC 8446, section 5.2). Within a handshake these are the server's
-/// last words, tickets, for which nobody waits: whatever else it says begins with a record in the clear.
+/// What a record is whose content is encrypted, whatever that is (RFC 8446, section 5.2). What a server says within a handshake begins
+/// with a record in the clear, but for two things: tickets, for which nobody waits, and alerts, for which somebody does.
 const ENCRYPTED: u8 = 23;
+/// How long an alert is: two bytes, their type and a tag.
+const ALERT: u16 = 2 + 1 + 16;
 
 /// A socket that carries TLS records.
 #[derive(Debug)]
@@ -37,8 +39,12 @@ impl Records {
     }
 
     fn may_follow(&self, slices: &[IoSlice<'_>]) -> bool {
-        let first = slices.iter().find_map(|slice| slice.first());
-        self.opening && first == Some(&ENCRYPTED)
+        let first = slices.iter().find(|slice| !slice.is_empty());
+        let is_ticket = |record: &[u8]| match record {
+            [ENCRYPTED, _, _, high, low, ..] => u16::from_be_bytes([*high, *low]) > ALERT,
+            _ => false,
+        };
+        self.opening && first.is_some_and(|record| is_ticket(record))
     }
 }
 
@@ -117,7 +123,7 @@ mod tests {
         let (mut near, mut far) = connected().await;
         assert!(near.is_write_vectored());
         near.write_all(b"\x16a").await.unwrap();
-        for slices in [&[&b"\x17b"[..]][..], &[b"", b"\x17c", b"d"]] {
+        for slices in [&[&b"\x17\x03\x03\x01\x01b"[..]][..], &[b"", b"\x17\x03\x03\x01\x01c", b"d"]] {
             let slices: Vec<_> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
             let length: usize = slices.iter().map(|slice| slice.len()).sum();
             assert_eq!(near.write_vectored(&slices).await.unwrap(), length);
@@ -127,17 +133,31 @@ mod tests {
         near.shutdown().await.unwrap();
         let mut all = String::new();
         far.read_to_string(&mut all).await.unwrap();
-        assert_eq!(all, "\x16a\x17b\x17cd\x17e");
+        assert_eq!(all, "\x16a\x17\x03\x03\x01\x01b\x17\x03\x03\x01\x01cd\x17e");
     }
 
     #[tokio::test]
     async fn what_comes_behind_a_handshake_leaves_without_anything_that_follows() {
         let (mut near, mut far) = connected().await;
-        near.write_all(b"\x17ticket").await.unwrap();
+        near.write_all(b"\x17\x03\x03\x01\x01ticket").await.unwrap();
         near.opened();
-        let mut ticket = [0; 7];
+        let mut ticket = [0; 11];
         timeout(Duration::from_secs(10), far.read_exact(&mut ticket)).await.expect("the kernel sends it").unwrap();
-        assert_eq!(&ticket, b"\x17ticket");
+        assert_eq!(&ticket, b"\x17\x03\x03\x01\x01ticket");
+    }
+
+    #[tokio::test]
+    async fn tickets_may_wait_for_what_follows_and_alerts_and_what_is_in_the_clear_may_not() {
+        let (mut near, _far) = connected().await;
+        let may_follow = |near: &Records, record: &[u8]| near.may_follow(&[IoSlice::new(b""), IoSlice::new(record)]);
+        let alert = [&[ENCRYPTED, 3, 3, 0, 19][..], &[0; 19]].concat();
+        let ticket = [&[ENCRYPTED, 3, 3, 0, 90][..], &[0; 90]].concat();
+        for (record, may) in [(&ticket[..], true), (&alert, false), (b"\x16\x03\x03\x01\x01", false), (b"\x17", false)]
+        {
+            assert_eq!(may_follow(&near, record), may, "{record:?}");
+        }
+        near.opened();
+        assert!(!may_follow(&near, &ticket), "the handshake is over");
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
 //! Tells those who still wait after a while that they do, with one timer for all of a worker's: since all wait equally long, whoever
-//! came first is due first, and nearly all are gone before.
+//! came first is due first, but for a turn of the loop that lies between when some began and when they come; nearly all are gone before.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

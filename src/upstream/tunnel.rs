@@ -146,8 +146,8 @@ async fn downward(
             Ok(0) => return to.shutdown().await,
             Ok(read) => read,
             Err(error) => {
-                // What was written to a stream of HTTP/2 is on its way there in another task, which was called and comes first.
-                tokio::task::yield_now().await;
+                // What was written to a stream of HTTP/2 is on its way there in another task, and would be lost with it.
+                let _late = timeout(FAREWELL, to.shutdown()).await;
                 return Err(error);
             }
         };
