@@ -4,13 +4,10 @@ use unicode_normalization::char::decompose_compatible;
 
 /// Whether a lenient reader could see another path here; `false` for nearly all paths, at the cost of one pass.
 pub(crate) fn is_plain(path: &str) -> bool {
-    let (mut odd, mut before) = (false, b' ');
-    for byte in path.bytes() {
-        odd |= matches!(byte, b'%' | b';' | b'A'..=b'Z' | 0x80..);
-        odd |= byte == b'/' && matches!(before, b'/' | b'.');
-        before = byte;
-    }
-    !(odd || before == b'.' || path.len() > 1 && before == b'/')
+    let bytes = path.as_bytes();
+    let odd = |b: &u8| matches!(b, b'%' | b';') || b.is_ascii_uppercase() || !b.is_ascii();
+    let merges_or_trims = bytes.windows(2).any(|pair| matches!(pair, b"//" | b"./"));
+    !(bytes.iter().any(odd) || merges_or_trims || bytes.ends_with(b".") || bytes.len() > 1 && bytes.ends_with(b"/"))
 }
 
 /// Bytes of a path that is read leniently.

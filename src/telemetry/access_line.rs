@@ -99,8 +99,9 @@ struct Members<'a>(&'a mut Vec<u8>);
 impl Members<'_> {
     fn text(&mut self, name: &str, text: &str) {
         self.0.extend_from_slice(name.as_bytes());
-        // Most are short: looking for the first byte that is not plain takes less than looking at many at once.
-        if !text.bytes().all(|b| b >= b' ' && b != b'"' && b != b'\\') {
+        // Every byte is looked at, many at once.
+        let is_plain = |plain, b| plain & (b >= b' ') & (b != b'"') & (b != b'\\');
+        if !text.bytes().fold(true, is_plain) {
             let _whole = serde_json::to_writer(&mut *self.0, text);
             return;
         }
