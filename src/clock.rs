@@ -43,7 +43,7 @@ pub fn wall_millis() -> u64 {
     millis(ClockId::Realtime)
 }
 
-/// The wall clock as it was at the kernel's last tick, ten milliseconds ago unless a virtual machine is short of time: a quarter of what
+/// The wall clock as it was at the kernel's last tick, ten milliseconds ago at most unless a virtual machine is short of time: a quarter of what
 /// asking for the time itself costs.
 pub fn wall_tick() -> SystemTime {
     let time = clock_gettime(ClockId::RealtimeCoarse);

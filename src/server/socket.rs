@@ -103,7 +103,7 @@ impl Socket {
 }
 
 impl Watched {
-    /// The next connection, and where its peer is. No event loop has heard of it: it will be another thread's.
+    /// The next connection, and where its peer is. No event loop has heard of it: it may be for another thread's.
     ///
     /// # Errors
     /// What the kernel says.

@@ -17,9 +17,9 @@ use crate::seldom::Seldom;
 
 /// Bytes that may wait for the disk; lines beyond are dropped and counted.
 const BUFFER: usize = 4 << 20;
-/// How long lines are gathered before they are written together,
+/// How long lines are gathered before they are written together, unless there are [`ENOUGH`] before.
 const GATHER: Duration = Duration::from_millis(20);
-/// unless there are as many bytes before: more would push out of the cache what the workers have in it.
+/// Bytes that are written at once: more would push out of the cache what the workers have in it.
 const ENOUGH: usize = 64 << 10;
 
 /// How long the last lines may take when the log is closed.

@@ -1,4 +1,4 @@
-//! What a worker keeps for its exchanges with servers: connections that idle. Belongs to one thread, so nothing here waits for anybody.
+//! What a worker keeps for its exchanges with servers. Belongs to one thread, so nothing here waits for anybody.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -12,9 +12,10 @@ use super::soon::Soon;
 use crate::auth::Admission;
 use crate::clock::BootTime;
 
-/// Idle connections, by the server's number.
+/// Connections that idle, and who tells exchanges that they take long.
 #[derive(Debug)]
 pub struct Pools {
+    /// By the server's number.
     idle: RefCell<Vec<Vec<Idle>>>,
     /// For exchanges that go on unwatched.
     pub(crate) soon: Soon,
