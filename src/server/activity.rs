@@ -149,11 +149,6 @@ impl Activity {
         self.switched.store(if switched { SWITCHED } else { STAYED }, Relaxed);
     }
 
-    /// Whether there is something for [`Activity::take_decision`].
-    pub(crate) fn is_decided(&self) -> bool {
-        self.switched.load(Relaxed) != UNDECIDED
-    }
-
     /// What was decided, once.
     pub(crate) fn take_decision(&self) -> Option<bool> {
         match self.switched.swap(UNDECIDED, Relaxed) {

@@ -132,6 +132,8 @@ impl Serving {
         let mut builder = http1::Builder::new();
         builder
             .header_read_timeout(None)
+            // It looks for no end of a client that waits: `Strict` does.
+            .half_close(true)
             .max_header_size(self.limits.header_bytes)
             .max_buf_size(self.limits.header_bytes.max(BUFFER));
         let bounds = Bounds { giving: Some(&giving), lot: Some(&self.lot), ..self.bounds(&activity) };

@@ -90,7 +90,7 @@ async fn serve_until_idle<S, V>(
     bounds: Bounds<'_>,
 ) -> Result<Option<Parts<TokioIo<Strict<S>>, V>>, Ended>
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Readable + Unpin + Send + 'static,
     V: HttpService<Incoming, ResBody = Answer>,
     V::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {

@@ -22,13 +22,16 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long an answer may take whose client says that it sends nothing more: it may be waiting, but most who say so are gone.
 const HALF_CLOSED: Duration = Duration::from_secs(1);
 
+/// How much of what comes behind a request is held, in bytes, until that is answered; the rest waits in the socket.
+const AHEAD: usize = 1024;
+
 /// A stream that is judged as it is read.
 #[derive(Debug)]
 pub(crate) struct Strict<S> {
     stream: S,
     activity: Arc<Activity>,
     messages: Messages,
-    /// What hyper has not seen, mostly nothing: the beginning of a head, or what came behind one that asks to switch protocols.
+    /// What hyper has not seen, mostly nothing: the beginning of a head, or what came before an answer was given.
     held: BytesMut,
     /// How many bytes of it may be seen.
     passed: usize,
@@ -110,15 +113,6 @@ impl<S: AsyncRead + Unpin> Strict<S> {
         }
     }
 
-    /// Ready when hyper may learn that the client has closed its side: it takes that for the end of all.
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let is_between = self.messages.is_at_head() || self.messages.is_undecided();
-        if !(is_between && self.held.is_empty() && self.activity.is_answering()) {
-            return Poll::Ready(());
-        }
-        self.half_closed.get_or_insert_with(|| Box::pin(sleep(HALF_CLOSED))).as_mut().poll(cx)
-    }
-
     /// Reads on until the client has closed too, or has had the time to.
     fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let leaving = self.leaving.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
@@ -132,6 +126,38 @@ impl<S: AsyncRead + Unpin> Strict<S> {
             }
         }
         Poll::Ready(())
+    }
+}
+
+impl<S: AsyncRead + Readable + Unpin> Strict<S> {
+    /// Looks whether the client is still there that waits for an answer: hyper reads on only when that is given. It could look itself,
+    /// at each request, and in vain, through TLS and with memory that it takes for that; here only who has called is asked.
+    ///
+    /// # Errors
+    /// The client is gone.
+    fn look_for_client(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let is_between = self.messages.is_at_head() || self.messages.is_undecided();
+        if !is_between || self.over || !self.held.is_empty() || !self.activity.is_answering() {
+            return Ok(());
+        }
+        if self.half_closed.is_none() {
+            if self.stream.poll_readable(cx).is_pending() {
+                return Ok(());
+            }
+            let mut ahead = [0; AHEAD];
+            let mut ahead = ReadBuf::new(&mut ahead);
+            match self.poll_more(cx, &mut ahead)? {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(false) => {}
+                Poll::Ready(true) => {
+                    self.held.extend_from_slice(ahead.filled());
+                    self.passed = self.messages.advance(&self.held);
+                    return Ok(());
+                }
+            }
+        }
+        let gone = self.half_closed.get_or_insert_with(|| Box::pin(sleep(HALF_CLOSED))).as_mut().poll(cx).is_ready();
+        if gone { Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the client is gone")) } else { Ok(()) }
     }
 }
 
@@ -158,12 +184,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
                 continue;
             }
             if this.messages.is_undecided() && !this.held.is_empty() {
-                // Woken by the flush of the answer.
                 return Poll::Pending;
             }
             let before = buf.filled().len();
             if !ready!(this.poll_more(cx, buf))? {
-                ready!(this.poll_end(cx));
                 // hyper says what is wrong with half a message.
                 this.passed = this.held.len();
                 this.show(buf);
@@ -176,7 +200,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Strict<S> {
+impl<S: AsyncRead + AsyncWrite + Readable + Unpin> AsyncWrite for Strict<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
@@ -198,11 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Strict<S> {
             // It came while an answer was under way, perhaps: then its time begins behind that.
             self.activity.heard();
         }
-        let waited_for_it = self.half_closed.is_some() && !self.activity.is_answering();
-        if waited_for_it || (self.messages.is_undecided() && self.activity.is_decided()) {
-            // Whoever read in vain until the answer was given reads again; before that it would be in vain, over and over.
-            cx.waker().wake_by_ref();
-        }
+        self.look_for_client(cx)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

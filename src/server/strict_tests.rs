@@ -2,6 +2,8 @@ use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
+use crate::server::activity::Exchange;
+use crate::server::socket::Connected;
 
 /// What hyper reads of a stream that comes in pieces of these sizes, the last for all the rest; the error that ends it, or the end.
 fn read(stream: &[u8], pieces: &[usize], room: usize) -> (Vec<u8>, Option<io::ErrorKind>) {
@@ -107,31 +109,85 @@ async fn what_came_behind_an_upgrade_is_seen_once_the_answer_is_known() {
 #[derive(Default)]
 struct Woken(std::sync::atomic::AtomicUsize);
 
+impl Woken {
+    fn count(&self) -> usize {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
 impl std::task::Wake for Woken {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
 }
 
-#[tokio::test]
-async fn a_client_that_closed_its_side_has_nobody_read_over_and_over_until_its_answer_is_given() {
-    let (mut client, server) = tokio::io::duplex(1024);
-    let (activity, woken) = (Activity::new(), Arc::<Woken>::default());
-    let mut strict = Strict::new(server, activity.clone(), 1024);
-    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
-    client.shutdown().await.unwrap();
-    let head = strict.read(&mut [0; 256]).await.unwrap();
-    assert!(head > 0);
-    let exchange = activity.begin();
+/// A client, and the near end of its connection: the head of a request has been seen, and its answer is due.
+async fn asked() -> (tokio::net::UnixStream, Strict<Connected>, Exchange) {
+    let (mut client, server) = tokio::net::UnixStream::pair().unwrap();
+    let activity = Activity::new();
+    let mut strict = Strict::new(Connected::Right(server), activity.clone(), 1024);
+    client.write_all(REQUEST).await.unwrap();
+    assert_eq!(strict.read(&mut [0; 256]).await.unwrap(), REQUEST.len());
+    (client, strict, activity.begin())
+}
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+fn flush(strict: &mut Strict<Connected>, woken: &Arc<Woken>) -> Option<io::ErrorKind> {
     let waker = woken.clone().into();
-    let mut cx = Context::from_waker(&waker);
-    let mut buffer = [0; 256];
-    assert!(Pin::new(&mut strict).poll_read(&mut cx, &mut ReadBuf::new(&mut buffer)).is_pending());
-    assert!(Pin::new(&mut strict).poll_flush(&mut cx).is_ready());
-    let woken_by_flush = || woken.0.load(std::sync::atomic::Ordering::Relaxed);
-    assert_eq!(woken_by_flush(), 0);
+    match Pin::new(strict).poll_flush(&mut Context::from_waker(&waker)) {
+        Poll::Ready(flushed) => flushed.err().map(|error| error.kind()),
+        Poll::Pending => panic!("nothing waits"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_closed_its_side_has_a_while_for_its_answer_and_nobody_asks_over_and_over() {
+    let (mut client, mut strict, _exchange) = asked().await;
+    let woken = Arc::<Woken>::default();
+    assert_eq!(flush(&mut strict, &woken), None);
+    client.shutdown().await.unwrap();
+    while woken.count() == 0 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..3 {
+        assert_eq!(flush(&mut strict, &woken), None);
+    }
+    tokio::time::sleep(HALF_CLOSED / 2).await;
+    assert_eq!((flush(&mut strict, &woken), woken.count()), (None, 1));
+    tokio::time::sleep(HALF_CLOSED).await;
+    assert_eq!((flush(&mut strict, &woken), woken.count()), (Some(io::ErrorKind::UnexpectedEof), 2));
+}
+
+#[tokio::test]
+async fn a_client_that_breaks_off_is_gone_at_once_and_one_that_goes_when_all_is_answered_is_not() {
+    let (client, mut strict, exchange) = asked().await;
+    // With bytes unread on its side, closing is breaking off.
+    strict.write_all(b"HTTP/1.1 200 OK").await.unwrap();
+    drop(client);
+    let kind = loop {
+        match flush(&mut strict, &Arc::default()) {
+            Some(kind) => break kind,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    assert_eq!(kind, io::ErrorKind::ConnectionReset);
     drop(exchange);
-    assert!(Pin::new(&mut strict).poll_flush(&mut cx).is_ready());
-    assert_eq!(woken_by_flush(), 1);
-    assert!(Pin::new(&mut strict).poll_read(&mut cx, &mut ReadBuf::new(&mut buffer)).is_ready(), "the end");
+    assert_eq!(flush(&mut strict, &Arc::default()), None);
+}
+
+#[tokio::test]
+async fn what_comes_before_the_answer_is_seen_behind_it() {
+    let (mut client, mut strict, exchange) = asked().await;
+    client.write_all(&REQUEST.repeat(100)).await.unwrap();
+    client.shutdown().await.unwrap();
+    for _ in 0..10 {
+        assert_eq!(flush(&mut strict, &Arc::default()), None);
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(strict.held.len(), AHEAD, "no more than that is held");
+    drop(exchange);
+    let mut seen = Vec::new();
+    strict.read_to_end(&mut seen).await.unwrap();
+    assert_eq!(seen, REQUEST.repeat(100));
 }
