@@ -31,6 +31,7 @@ use super::socket::{self, Stream};
 use super::stream::Watched;
 use super::streams::Streams;
 use super::strict::Strict;
+use super::together::Together;
 use crate::config::Limits;
 use crate::gateway::{Peer, Peers, Seat, Worker};
 use crate::panics::Witness;
@@ -147,7 +148,7 @@ impl Serving {
         let io = Deferred::new(Frugal::new(Watched::new(stream, activity.clone(), false), activity.clone()));
         let (worker, peer, exchanges) = (self.worker.clone(), Rc::new(peer), activity.clone());
         let streams = Streams::new(self.limits.body_idle_timeout, activity.clone(), peer.address);
-        let announced = streams.clone();
+        let (announced, begun) = (streams.clone(), streams.begun());
         let service = service_fn(move |request| {
             let (ours, announced) = ((worker.clone(), peer.clone()), announced.clone());
             let kept = (exchanges.begin(), announced.announce());
@@ -164,7 +165,8 @@ impl Serving {
             .max_concurrent_streams(self.limits.streams)
             .max_send_buf_size(BUFFER)
             .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX));
-        let mut connection = io.serve(|io| builder.serve_connection(TokioIo::new(io), service));
+        let mut connection =
+            io.serve(|io| Together::new(builder.serve_connection(TokioIo::new(io), service), begun));
         drive(&mut connection, self.bounds(&activity)).await.map(drop)
     }
 

@@ -7,6 +7,7 @@ mod allowance;
 mod announced;
 mod answer;
 mod bind;
+mod calls;
 mod chunk;
 mod connection;
 mod deferred;
@@ -41,6 +42,7 @@ mod streams;
 mod strict;
 mod timer;
 mod tls;
+mod together;
 mod unix_file;
 mod worker;
 

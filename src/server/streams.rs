@@ -14,16 +14,21 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Exchange};
 use super::giving::Giving;
+use super::together::Newcomers;
 use crate::panics::Witness;
 
 /// The executor of one connection. hyper calls the service and then hands over the stream's future; when a stream becomes a
 /// tunnel, it hands over the future that pumps what is written. So what was announced last is what is executed next.
 #[derive(Clone, Debug)]
-pub(crate) struct Streams {
-    next: Rc<RefCell<Option<Next>>>,
+pub(crate) struct Streams(Rc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    next: RefCell<Option<Next>>,
     patience: Duration,
     activity: Arc<Activity>,
     peer: SocketAddr,
+    begun: Newcomers,
 }
 
 #[derive(Debug)]
@@ -35,29 +40,34 @@ enum Next {
 
 impl Streams {
     pub(crate) fn new(patience: Duration, activity: Arc<Activity>, peer: SocketAddr) -> Self {
-        Self { next: Rc::default(), patience, activity, peer }
+        Self(Rc::new(Shared { next: RefCell::default(), patience, activity, peer, begun: Newcomers::default() }))
+    }
+
+    /// Where the streams go that begin.
+    pub(crate) fn begun(&self) -> Newcomers {
+        self.0.begun.clone()
     }
 
     /// Announces the stream whose future comes next.
     pub(crate) fn announce(&self) -> Rc<Giving> {
         let giving = Rc::new(Giving::paced());
-        *self.next.borrow_mut() = Some(Next::Stream(giving.clone()));
+        *self.0.next.borrow_mut() = Some(Next::Stream(giving.clone()));
         giving
     }
 
     /// Announces the pump of a tunnel, which is of no use once that is over.
     pub(crate) fn announce_tunnel(&self, over: CancellationToken) {
-        *self.next.borrow_mut() = Some(Next::Tunnel(over, self.activity.begin()));
+        *self.0.next.borrow_mut() = Some(Next::Tunnel(over, self.0.activity.begin()));
     }
 }
 
 impl<F: Future + 'static> Executor<F> for Streams {
     /// Dropping a stream's future, or its pump, resets the stream with CANCEL (RFC 9113, section 8.1).
     fn execute(&self, future: F) {
-        let (next, patience, peer) = (self.next.borrow_mut().take(), self.patience, self.peer);
-        // Boxed, because each step to its task, and within it, would copy all of it.
+        let (next, patience, peer) = (self.0.next.borrow_mut().take(), self.0.patience, self.0.peer);
+        // Boxed, because each step to its place, and within it, would copy all of it.
         let future = Box::pin(future);
-        tokio::task::spawn_local(async move {
+        self.0.begun.push(async move {
             let _witness = Witness::of("stream", Some(peer));
             match next {
                 Some(Next::Stream(giving)) => until_done_or_ended(future, &giving, patience).await,
