@@ -30,7 +30,7 @@ impl Gateway {
         let pair = presented.as_ref().map(Presented::pair);
         let admitted = auth::admit(&self.sessions, access, pair, BootTime::now());
         if let Some(session) = admitted.as_ref().map_or_else(Denied::session, Admission::session) {
-            record.admitted(session);
+            record.asked_by(session.user());
         }
         Ok((admitted?, presented))
     }

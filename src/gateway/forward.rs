@@ -42,6 +42,7 @@ impl Worker {
         self.check_expectations(request.headers())?;
         let handshake = upgrade::requested(request)?;
         let mut outbound = self.outbound(going, request, handshake.is_some())?;
+        going.let_go(request.headers_mut());
         let sent = going.route.upstream.send(&going.admission, &mut outbound, &self.pools).await;
         match sent {
             Ok(answered) => {
@@ -120,6 +121,13 @@ impl Worker {
 }
 
 impl Going<'_> {
+    /// Lets go of what the client said, unless somebody looks at it when the answer is there: now it is in the cache, and then no more.
+    fn let_go(&self, headers: &mut HeaderMap) {
+        if self.record.rules.cors.is_none() && !headers.contains_key(EXPECT) {
+            drop(std::mem::take(headers));
+        }
+    }
+
     /// Makes what an answer says of places true for the client, where the upstream was told otherwise, and leaves cross-origin
     /// permissions to the gateway, where it gives them.
     pub(crate) fn give_back(&self, answer: &mut HeaderMap) {

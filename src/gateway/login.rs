@@ -61,7 +61,7 @@ impl Gateway {
             let verified = rules.directories.verify(&username, password.clone()).await;
             attempt.ended(&verified);
             let principal = verified?;
-            record.logged_in(&principal.name);
+            record.asked_by(&principal.name);
             let issued = self.sessions.issue(principal, &rules.ring, Now::read())?;
             if self.are_in_force(&rules) {
                 let welcome = rules.welcome(username, &issued);
@@ -78,7 +78,7 @@ impl Gateway {
         };
         let ended = credentials::from_headers(headers).and_then(revoke);
         audit::logout(&self.audit, record, ended.as_deref());
-        record.admitted(&ended.ok_or(Refusal::BadCaller)?);
+        record.asked_by(ended.ok_or(Refusal::BadCaller)?.user());
         Ok(json_response(StatusCode::OK, &json!({ "status": "OK", "info": "Successful logout." })))
     }
 }

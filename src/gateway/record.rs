@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use compact_str::CompactString;
 use http::header::CONNECTION;
 use http::{HeaderValue, Method, Response, StatusCode, Uri, Version};
 use hyper::Request;
@@ -13,7 +14,6 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::error::Refusal;
 use super::{Body, Peer, Rules, Worker, flaw, query};
-use crate::auth::Session;
 use crate::telemetry::access_line::Line;
 use crate::upstream::{Ending, Passed, Progress, Server};
 
@@ -30,8 +30,7 @@ pub(crate) struct Record {
     uri: Uri,
     version: Version,
     route: OnceCell<Arc<str>>,
-    session: OnceCell<Arc<Session>>,
-    login: OnceCell<Box<str>>,
+    user: OnceCell<CompactString>,
     server: OnceCell<Arc<Server>>,
     progress: OnceCell<Rc<Progress>>,
     refusal: OnceCell<&'static str>,
@@ -60,8 +59,7 @@ impl Record {
             uri: request.uri().clone(),
             version: request.version(),
             route: OnceCell::new(),
-            session: OnceCell::new(),
-            login: OnceCell::new(),
+            user: OnceCell::new(),
             server: OnceCell::new(),
             progress: OnceCell::new(),
             refusal: OnceCell::new(),
@@ -85,14 +83,10 @@ impl Record {
         let _first = self.route.set(route.clone());
     }
 
-    /// Whose session let it through.
-    pub(crate) fn admitted(&self, session: &Arc<Session>) {
-        let _first = self.session.set(session.clone());
-    }
-
-    /// Who logs in, by canonical name.
-    pub(crate) fn logged_in(&self, name: &str) {
-        let _first = self.login.set(name.into());
+    /// Who is asking, by canonical name: whose session let it through, or who logs in. Copied, for the session is out of the cache when
+    /// the line is written.
+    pub(crate) fn asked_by(&self, user: &str) {
+        let _first = self.user.set(user.into());
     }
 
     /// What became of a login: `ok`, or why not.
@@ -199,12 +193,11 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let user = self.session.get().map(|session| session.user()).or(self.login.get().map(AsRef::as_ref));
         let streamed = self.progress.get().map_or(0, |progress| progress.received.get());
         let query = self.query();
         let line = Line {
             peer: self.client.address,
-            user,
+            user: self.user.get().map(AsRef::as_ref),
             client: self.peer.client.as_deref(),
             method: self.method.as_str(),
             path: self.uri.path(),

@@ -24,7 +24,7 @@ const SWITCHED: u8 = 2;
 #[derive(Debug)]
 pub(crate) struct Activity {
     opened: Instant,
-    /// Exchanges whose answer has not been handed over whole.
+    /// Exchanges whose answer has not been handed over whole; written on the connection's thread alone.
     exchanges: AtomicU32,
     /// Whether bytes of a head have come that no exchange has begun with yet.
     head: AtomicBool,
@@ -118,7 +118,7 @@ impl Activity {
 
     /// A head is whole. The exchange lasts as long as the value does.
     pub(crate) fn begin(self: &Arc<Self>) -> Exchange {
-        self.exchanges.fetch_add(1, Relaxed);
+        self.exchanges.store(self.exchanges.load(Relaxed) + 1, Relaxed);
         self.head.store(false, Relaxed);
         self.proven.store(true, Relaxed);
         Exchange(self.clone())
@@ -282,7 +282,9 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if self.0.exchanges.fetch_sub(1, Relaxed) == 1 {
+        let left = self.0.exchanges.load(Relaxed) - 1;
+        self.0.exchanges.store(left, Relaxed);
+        if left == 0 {
             self.0.since.store(self.0.now(), Relaxed);
         }
     }

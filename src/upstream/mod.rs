@@ -115,7 +115,7 @@ impl Upstream {
     }
 
     fn next_start(&self) -> usize {
-        self.start.fetch_add(1, Relaxed)
+        if self.servers.len() > 1 { self.start.fetch_add(1, Relaxed) } else { 0 }
     }
 }
 

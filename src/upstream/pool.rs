@@ -1,9 +1,12 @@
 //! What a worker keeps for its exchanges with servers. Belongs to one thread, so nothing here waits for anybody.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
+
+use bytes::BytesMut;
 
 use super::Upstreams;
 use super::connect::Connection;
@@ -12,13 +15,17 @@ use super::soon::Soon;
 use crate::auth::Admission;
 use crate::clock::BootTime;
 
+/// Bytes that short answers share, and the least memory that a client keeps from others who does not read its own.
+const CHUNK: usize = 16 * 1024;
+
 /// Connections that idle, and who tells exchanges that they take long.
-#[derive(Debug)]
 pub struct Pools {
     /// By the server's number.
     idle: RefCell<Vec<Vec<Idle>>>,
     /// For exchanges that go on unwatched.
     pub(crate) soon: Soon,
+    /// Memory that the next answers go to, one behind the other: what was just used is still in the cache, and who waits holds none.
+    chunk: Cell<BytesMut>,
 }
 
 #[derive(Debug)]
@@ -27,9 +34,15 @@ struct Idle {
     until: BootTime,
 }
 
+impl fmt::Debug for Pools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pools").field("idle", &self.idle).finish_non_exhaustive()
+    }
+}
+
 impl Default for Pools {
     fn default() -> Self {
-        Self { idle: RefCell::default(), soon: Soon::new(Admission::UNWATCHED) }
+        Self { idle: RefCell::default(), soon: Soon::new(Admission::UNWATCHED), chunk: Cell::default() }
     }
 }
 
@@ -65,12 +78,30 @@ impl Pools {
         }
     }
 
+    /// Memory for `most` bytes at least; whoever takes it gives the rest back.
+    pub(super) fn take_chunk(&self, most: usize) -> BytesMut {
+        let mut chunk = self.chunk.take();
+        if chunk.capacity() == 0 {
+            return BytesMut::with_capacity(CHUNK);
+        }
+        // The same from its beginning, when nobody holds any of it.
+        chunk.reserve(most);
+        chunk
+    }
+
+    /// Takes back what nobody has used.
+    pub(super) fn give_back_chunk(&self, rest: BytesMut) {
+        self.chunk.set(rest);
+    }
+
     fn put(&self, server: &Server, mut connection: Connection, until: BootTime) {
         let mut pools = self.idle.borrow_mut();
         if pools.len() <= server.id {
             pools.resize_with(server.id + 1, Vec::new);
         }
         connection.reused = true;
+        // Empty, but of memory that others use.
+        connection.received = BytesMut::new();
         pools[server.id].push(Idle { connection, until });
     }
 }

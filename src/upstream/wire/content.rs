@@ -104,7 +104,9 @@ impl Content {
             Left::Exactly(left) => {
                 let here = usize::try_from(*left).unwrap_or(usize::MAX).min(received.len());
                 *left -= here as u64;
-                Ok(Some(Frame::data(received.split_to(here).freeze())))
+                let all = here == received.len();
+                let part = if all { std::mem::take(received) } else { received.split_to(here) };
+                Ok(Some(Frame::data(part.freeze())))
             }
             Left::UntilClosed => Ok(Some(Frame::data(received.split().freeze()))),
         }

@@ -111,9 +111,18 @@ impl Conversation {
 
     /// Receives up to `most` bytes; 0 at the end of the stream.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
-        let connection = &mut self.lease.connection;
-        make_room(&mut connection.received, most);
-        poll_read_buf(Pin::new(&mut connection.stream), cx, &mut connection.received)
+        let Lease { connection, pools, .. } = &mut self.lease;
+        if most > READ || !connection.received.is_empty() {
+            make_room(&mut connection.received, most);
+            return poll_read_buf(Pin::new(&mut connection.stream), cx, &mut connection.received);
+        }
+        let mut chunk = pools.take_chunk(most);
+        let polled = poll_read_buf(Pin::new(&mut connection.stream), cx, &mut chunk);
+        if !chunk.is_empty() {
+            connection.received = chunk.split();
+        }
+        pools.give_back_chunk(chunk);
+        polled
     }
 
     /// Makes `request` what it was, where the server took nothing, or no answer came to a request without a body.
