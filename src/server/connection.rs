@@ -165,8 +165,7 @@ impl Serving {
             .max_concurrent_streams(self.limits.streams)
             .max_send_buf_size(BUFFER)
             .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX));
-        let mut connection =
-            io.serve(|io| Together::new(builder.serve_connection(TokioIo::new(io), service), begun));
+        let mut connection = io.serve(|io| Together::new(builder.serve_connection(TokioIo::new(io), service), begun));
         drive(&mut connection, self.bounds(&activity)).await.map(drop)
     }
 

@@ -74,6 +74,19 @@ enum Attempt {
     Failed(Fault),
 }
 
+impl Attempt {
+    /// What the exchange ends with; `None` where another server may be asked.
+    fn end(self, repeatable: bool, server: &Arc<Server>) -> Option<Result<Answered, Failed>> {
+        match self {
+            Self::Answered(answered) => Some(Ok(answered)),
+            Self::NotSent => None,
+            Self::ClosedSilently if repeatable => None,
+            Self::ClosedSilently => Some(Err(failed(Fault::BrokenAnswer, server))),
+            Self::Failed(fault) => Some(Err(failed(fault, server))),
+        }
+    }
+}
+
 impl Upstream {
     /// Sends `request`, whose admission is proven, and gives up when that ends. What was not sent at all is sent once more,
     /// whatever its method; what a reused connection swallowed without a byte is sent once more if it is safe and has no body.
@@ -95,27 +108,25 @@ struct Exchange<'a> {
     pools: &'a Rc<Pools>,
 }
 
-impl Exchange<'_> {
-    async fn run(self, request: &mut Outbound) -> Result<Answered, Failed> {
-        let mut choice = self.choice();
-        let (first, occupied) = choice.take(None).ok_or(BUSY)?;
-        let idle = self.pools.take(first, choice.now);
-        let repeatable = request.body.is_empty() && request.method.is_safe();
-        let attempt = match self.begin(occupied, idle, request).await {
-            Ok(conversation) => self.attempt(conversation, request).await,
-            Err(fault @ Fault::SessionOver(_)) => Attempt::Failed(fault),
-            Err(_logged) => Attempt::NotSent,
-        };
-        match attempt {
-            Attempt::Answered(answered) => return Ok(answered),
-            Attempt::NotSent => {}
-            Attempt::ClosedSilently if repeatable => {}
-            Attempt::ClosedSilently => return Err(failed(Fault::BrokenAnswer, first)),
-            Attempt::Failed(fault) => return Err(failed(fault, first)),
+/// What every request passes is no `async fn`: that holds what it is called with twice, and what waits for answers shares one cache.
+impl<'a> Exchange<'a> {
+    fn run(self, request: &'a mut Outbound) -> impl Future<Output = Result<Answered, Failed>> + 'a {
+        async move {
+            let mut choice = self.choice();
+            let (first, occupied) = choice.take(None).ok_or(BUSY)?;
+            let repeatable = request.body.is_empty() && request.method.is_safe();
+            let attempt = match self.begin(occupied, self.pools.take(first, choice.now), request).await {
+                Ok(conversation) => self.attempt(conversation, request).await,
+                Err(fault @ Fault::SessionOver(_)) => Attempt::Failed(fault),
+                Err(_logged) => Attempt::NotSent,
+            };
+            if let Some(end) = attempt.end(repeatable, first) {
+                return end;
+            }
+            choice.now = BootTime::now();
+            let second = choice.take(Some(first)).ok_or(BUSY)?;
+            Box::pin(self.run_again(second, request)).await
         }
-        choice.now = BootTime::now();
-        let second = choice.take(Some(first)).ok_or(BUSY)?;
-        Box::pin(self.run_again(second, request)).await
     }
 
     /// The second and last attempt: over a new connection, to another server if there is one.
@@ -151,18 +162,20 @@ impl Exchange<'_> {
     }
 
     /// Takes the request over, for a connection that idles or a new one.
-    async fn begin(
+    fn begin<'r>(
         self,
         server: Occupied,
         idle: Option<Connection>,
-        request: &mut Outbound,
-    ) -> Result<Box<Conversation>, Fault> {
-        let connection = match idle {
-            Some(connection) => connection,
-            None => Box::pin(self.connect(&server.0)).await?,
-        };
-        let idle_timeout = self.upstream.policy.idle_timeout;
-        Ok(Conversation::new(Lease { connection, server, idle_timeout, pools: self.pools.clone() }, request))
+        request: &'r mut Outbound,
+    ) -> impl Future<Output = Result<Box<Conversation>, Fault>> + use<'a, 'r> {
+        async move {
+            let connection = match idle {
+                Some(connection) => connection,
+                None => Box::pin(self.connect(&server.0)).await?,
+            };
+            let idle_timeout = self.upstream.policy.idle_timeout;
+            Ok(Conversation::new(Lease { connection, server, idle_timeout, pools: self.pools.clone() }, request))
+        }
     }
 
     async fn connect(self, server: &Server) -> Result<Connection, Fault> {
@@ -189,38 +202,44 @@ impl Exchange<'_> {
         Err(fault)
     }
 
-    async fn attempt(self, mut conversation: Box<Conversation>, request: &mut Outbound) -> Attempt {
-        let progress = conversation.progress();
-        // Where no connection had to be opened, nothing was waited for since then.
-        let since = if conversation.is_reused() { request.began } else { Instant::now() };
-        let patience = Patience::since(since, self.upstream.policy.response_timeout, progress.clone());
-        step_aside().await;
-        let answer = poll_fn(|cx| conversation.poll_head(cx));
-        let attempt = match wait(answer, patience, self.watch()).await {
-            Err(Cut::Late) => Attempt::Failed(Fault::ResponseTimeout),
-            Err(Cut::SessionOver(rejected)) => Attempt::Failed(Fault::SessionOver(rejected)),
-            Ok(Ok(head)) => {
-                let (response, content) = conversation.into_answer(head);
-                Attempt::Answered(Answered { response, content })
+    fn attempt<'r>(
+        self,
+        mut conversation: Box<Conversation>,
+        request: &'r mut Outbound,
+    ) -> impl Future<Output = Attempt> + use<'a, 'r> {
+        async move {
+            let progress = conversation.progress();
+            // Where no connection had to be opened, nothing was waited for since then.
+            let since = if conversation.is_reused() { request.began } else { Instant::now() };
+            let patience = Patience::since(since, self.upstream.policy.response_timeout, progress.clone());
+            step_aside().await;
+            let answer = poll_fn(|cx| conversation.poll_head(cx));
+            let attempt = match wait(answer, patience, self.watch()).await {
+                Err(Cut::Late) => Attempt::Failed(Fault::ResponseTimeout),
+                Err(Cut::SessionOver(rejected)) => Attempt::Failed(Fault::SessionOver(rejected)),
+                Ok(Ok(head)) => {
+                    let (response, content) = conversation.into_answer(head);
+                    Attempt::Answered(Answered { response, content })
+                }
+                Ok(Err(Silence::ClosedSilently)) => {
+                    conversation.give_back(request);
+                    Attempt::ClosedSilently
+                }
+                Ok(Err(Silence::Body(fault))) => Attempt::Failed(Fault::Body(fault)),
+                Ok(Err(Silence::NotSent)) => {
+                    conversation.give_back(request);
+                    Attempt::NotSent
+                }
+                Ok(Err(Silence::Broken(error))) => {
+                    tracing::warn!(upstream = %self.upstream.name, server = %conversation.server().label, %error, "no whole answer");
+                    Attempt::Failed(Fault::BrokenAnswer)
+                }
+            };
+            if let (Attempt::Failed(_) | Attempt::ClosedSilently, Some(progress)) = (&attempt, progress) {
+                progress.keep();
             }
-            Ok(Err(Silence::ClosedSilently)) => {
-                conversation.give_back(request);
-                Attempt::ClosedSilently
-            }
-            Ok(Err(Silence::Body(fault))) => Attempt::Failed(Fault::Body(fault)),
-            Ok(Err(Silence::NotSent)) => {
-                conversation.give_back(request);
-                Attempt::NotSent
-            }
-            Ok(Err(Silence::Broken(error))) => {
-                tracing::warn!(upstream = %self.upstream.name, server = %conversation.server().label, %error, "no whole answer");
-                Attempt::Failed(Fault::BrokenAnswer)
-            }
-        };
-        if let (Attempt::Failed(_) | Attempt::ClosedSilently, Some(progress)) = (&attempt, progress) {
-            progress.keep();
+            attempt
         }
-        attempt
     }
 }
 

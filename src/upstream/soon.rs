@@ -42,16 +42,19 @@ impl Soon {
     }
 
     /// What comes of `work`; `None` when, some time after `since`, it is still not done. Somebody must [`Soon::attend`].
-    pub(super) async fn or_later<T>(&self, since: Instant, work: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
+    pub(super) fn or_later<T>(
+        &self,
+        since: Instant,
+        work: &mut (impl Future<Output = T> + Unpin),
+    ) -> impl Future<Output = Option<T>> {
         let mut place = None;
-        poll_fn(|cx| {
+        poll_fn(move |cx| {
             if let Poll::Ready(done) = Pin::new(&mut *work).poll(cx) {
                 return Poll::Ready(Some(done));
             }
             let place = place.get_or_insert_with(|| self.place(since + self.lasts, cx.waker()));
             if place.keep(cx.waker()) { Poll::Pending } else { Poll::Ready(None) }
         })
-        .await
     }
 
     /// Calls those who are due, for ever.

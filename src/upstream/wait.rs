@@ -20,15 +20,17 @@ pub(super) enum Cut {
 
 /// Waits for `work` as long as `patience` lasts. Nearly all work is done within [`Admission::UNWATCHED`]: until then nothing is timed
 /// but by `soon`, and nobody asks for the end of the session; then both are watched, in a future that most never make.
-pub(super) async fn wait<T>(
+pub(super) fn wait<T>(
     mut work: impl Future<Output = T> + Unpin,
     patience: Patience,
     (admission, soon): (&Admission, &Soon),
-) -> Result<T, Cut> {
-    if let Some(done) = soon.or_later(patience.since, &mut work).await {
-        return Ok(done);
+) -> impl Future<Output = Result<T, Cut>> {
+    async move {
+        if let Some(done) = soon.or_later(patience.since, &mut work).await {
+            return Ok(done);
+        }
+        Box::pin(watched(work, patience, admission)).await
     }
-    Box::pin(watched(work, patience, admission)).await
 }
 
 async fn watched<T>(work: impl Future<Output = T>, patience: Patience, admission: &Admission) -> Result<T, Cut> {
