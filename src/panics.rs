@@ -48,7 +48,8 @@ fn words(payload: &(dyn Any + Send)) -> Option<&'static str> {
     payload.downcast_ref::<&'static str>().copied()
 }
 
-/// Lives in a task and counts the panic that ends it: the event loop catches that, and drops what the task holds on the way.
+/// Lives in a task, or in a stream within one, and counts the panic that ends it: whoever polls that catches it, and drops what it holds
+/// on the way.
 #[derive(Debug)]
 pub(crate) struct Witness {
     task: &'static str,

@@ -123,7 +123,7 @@ impl Worker {
 impl Going<'_> {
     /// Lets go of what the client said, unless somebody looks at it when the answer is there: now it is in the cache, and then no more.
     fn let_go(&self, headers: &mut HeaderMap) {
-        if self.record.rules.cors.is_none() && !headers.contains_key(EXPECT) {
+        if self.record.rules.cors.is_none() {
             drop(std::mem::take(headers));
         }
     }

@@ -130,34 +130,44 @@ impl<S: AsyncRead + Unpin> Strict<S> {
 }
 
 impl<S: AsyncRead + Readable + Unpin> Strict<S> {
-    /// Looks whether the client is still there that waits for an answer: hyper reads on only when that is given. It could look itself,
-    /// at each request, and in vain, through TLS and with memory that it takes for that; here only who has called is asked.
+    /// Looks whether the client is still there that waits for an answer: hyper reads on by itself, but only when that is given. It could
+    /// look too, at each request, and in vain, through TLS and with memory that it takes for that; here only who has called is asked.
     ///
     /// # Errors
     /// The client is gone.
     fn look_for_client(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let is_between = self.messages.is_at_head() || self.messages.is_undecided();
-        if !is_between || self.over || !self.held.is_empty() || !self.activity.is_answering() {
+        if !self.activity.is_answering() {
+            self.half_closed = None;
             return Ok(());
         }
-        if self.half_closed.is_none() {
-            if self.stream.poll_readable(cx).is_pending() {
-                return Ok(());
-            }
-            let mut ahead = [0; AHEAD];
-            let mut ahead = ReadBuf::new(&mut ahead);
-            match self.poll_more(cx, &mut ahead)? {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(false) => {}
-                Poll::Ready(true) => {
-                    self.held.extend_from_slice(ahead.filled());
-                    self.passed = self.messages.advance(&self.held);
-                    return Ok(());
-                }
-            }
+        let is_between = self.messages.is_at_head() || self.messages.is_undecided();
+        if !is_between || self.over || (self.half_closed.is_none() && !self.is_half_closed(cx)?) {
+            return Ok(());
         }
         let gone = self.half_closed.get_or_insert_with(|| Box::pin(sleep(HALF_CLOSED))).as_mut().poll(cx).is_ready();
         if gone { Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the client is gone")) } else { Ok(()) }
+    }
+
+    /// Whether the client sends, or may, what nobody reads any more: closed at once, the connection would take the answer from it.
+    fn leaves_something(&self, cx: &mut Context<'_>) -> bool {
+        if self.over || self.leaving.is_some() {
+            return true;
+        }
+        let is_between = self.messages.is_at_head() || self.messages.is_undecided();
+        is_between && (!self.held.is_empty() || self.stream.poll_readable(cx).is_ready())
+    }
+
+    /// Whether the client has closed its side, and has nothing else to be answered. What comes instead is held.
+    fn is_half_closed(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        if self.held.len() >= AHEAD || self.stream.poll_readable(cx).is_pending() {
+            return Ok(false);
+        }
+        let mut ahead = [0; AHEAD];
+        let mut ahead = ReadBuf::new(&mut ahead[self.held.len()..]);
+        let Poll::Ready(came) = self.poll_more(cx, &mut ahead)? else { return Ok(false) };
+        self.held.extend_from_slice(ahead.filled());
+        self.passed += self.messages.advance(&self.held[self.passed..]);
+        Ok(!came && self.held.is_empty())
     }
 }
 
@@ -233,7 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Readable + Unpin> AsyncWrite for Strict<S> {
         if self.leaving.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         }
-        if self.over { self.poll_leave(cx).map(Ok) } else { Poll::Ready(Ok(())) }
+        if self.leaves_something(cx) { self.poll_leave(cx).map(Ok) } else { Poll::Ready(Ok(())) }
     }
 }
 

@@ -159,9 +159,54 @@ async fn a_client_that_closed_its_side_has_a_while_for_its_answer_and_nobody_ask
     assert_eq!((flush(&mut strict, &woken), woken.count()), (Some(io::ErrorKind::UnexpectedEof), 2));
 }
 
+#[tokio::test(start_paused = true)]
+async fn each_answer_has_a_while_of_its_own() {
+    let (mut client, mut strict, exchange) = asked().await;
+    let activity = strict.activity.clone();
+    client.shutdown().await.unwrap();
+    let mut exchange = Some(exchange);
+    for _ in 0..3 {
+        exchange.get_or_insert_with(|| activity.begin());
+        for _ in 0..10 {
+            assert_eq!(flush(&mut strict, &Arc::default()), None);
+            tokio::task::yield_now().await;
+        }
+        assert!(strict.half_closed.is_some());
+        tokio::time::sleep(HALF_CLOSED * 3 / 4).await;
+        assert_eq!(flush(&mut strict, &Arc::default()), None);
+        exchange = None;
+        assert_eq!(flush(&mut strict, &Arc::default()), None);
+    }
+}
+
+#[tokio::test]
+async fn a_client_is_asked_to_the_end_for_what_nobody_reads_before_it_is_left() {
+    for behind in [&REQUEST[..5], &REQUEST.repeat(100)[..], b""] {
+        let (mut client, mut strict, exchange) = asked().await;
+        client.write_all(behind).await.unwrap();
+        if !behind.is_empty() {
+            std::future::poll_fn(|cx| strict.poll_readable(cx)).await;
+        }
+        drop(exchange);
+        strict.write_all(b"HTTP/1.1 200 OK").await.unwrap();
+        let ends = async {
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.unwrap();
+            drop(client);
+            answer
+        };
+        let (left, answer) = tokio::join!(strict.shutdown(), ends);
+        assert!(left.is_ok() && answer == b"HTTP/1.1 200 OK");
+        assert_eq!(strict.leaving.is_some(), !behind.is_empty());
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_breaks_off_is_gone_at_once_and_one_that_goes_when_all_is_answered_is_not() {
-    let (client, mut strict, exchange) = asked().await;
+    let (mut client, mut strict, exchange) = asked().await;
+    // The next head has begun.
+    client.write_all(b"GET").await.unwrap();
+    assert_eq!(flush(&mut strict, &Arc::default()), None);
     // With bytes unread on its side, closing is breaking off.
     strict.write_all(b"HTTP/1.1 200 OK").await.unwrap();
     drop(client);

@@ -83,8 +83,8 @@ impl<C: Future + Unpin> Together<C> {
         let mut is_due = true;
         for _ in 0..ROUNDS {
             // What a stream does at once is bounded by its window; what tokio grants a task at once is the connection's.
-            let run = unconstrained(std::future::poll_fn(|_| Poll::Ready(self.run_called())));
-            let _ready = pin!(run).poll(cx);
+            let run = pin!(unconstrained(async { self.run_called() }));
+            let _done = run.poll(cx);
             if self.calls.take() != 0 || is_due {
                 is_due = false;
                 let polled = Pin::new(&mut self.connection).poll(&mut Context::from_waker(&self.waker));

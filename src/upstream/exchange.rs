@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::response::Parts;
 use http::{Response, StatusCode};
 use rustix::io::Errno;
@@ -108,7 +109,10 @@ struct Exchange<'a> {
     pools: &'a Rc<Pools>,
 }
 
-/// What every request passes is no `async fn`: that holds what it is called with twice, and what waits for answers shares one cache.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "one holds what it is called with twice, and all who wait for answers share one cache"
+)]
 impl<'a> Exchange<'a> {
     fn run(self, request: &'a mut Outbound) -> impl Future<Output = Result<Answered, Failed>> + 'a {
         async move {
@@ -280,7 +284,8 @@ impl Answered {
     /// Behind a 101: the server's end of the tunnel.
     pub(crate) fn into_far_end(self) -> FarEnd {
         let (stream, received, server) = self.content.into_stream();
-        FarEnd { stream, received: received.freeze(), server }
+        // Copied, for a tunnel lives long, and the memory is shared with others.
+        FarEnd { stream, received: Bytes::copy_from_slice(&received), server }
     }
 }
 

@@ -82,9 +82,9 @@ impl Pools {
     pub(super) fn take_chunk(&self, most: usize) -> BytesMut {
         let mut chunk = self.chunk.take();
         if chunk.capacity() == 0 {
-            return BytesMut::with_capacity(CHUNK);
+            return BytesMut::with_capacity(CHUNK.max(most));
         }
-        // The same from its beginning, when nobody holds any of it.
+        // Where the rest is too little: the same from its beginning, if nobody holds any of it, else another.
         chunk.reserve(most);
         chunk
     }
@@ -126,5 +126,34 @@ impl Lease {
     pub(crate) fn finish(self) {
         let until = BootTime::now() + self.idle_timeout;
         self.pools.put(&self.server.0, self.connection, until);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BufMut as _;
+
+    /// Puts `answer` where the next one goes.
+    fn answered(pools: &Pools, answer: &[u8]) -> BytesMut {
+        let mut chunk = pools.take_chunk(8192);
+        chunk.put_slice(answer);
+        let part = chunk.split();
+        pools.give_back_chunk(chunk);
+        part
+    }
+
+    #[test]
+    fn answers_lie_behind_each_other_and_where_nobody_holds_any_memory_is_used_again() {
+        let pools = Pools::default();
+        let first = answered(&pools, &[1; 6000]);
+        let second = answered(&pools, &[2; 6000]);
+        assert_eq!(second.as_ptr(), first.as_ptr().wrapping_add(6000));
+        let third = answered(&pools, &[3; 6000]);
+        assert!([&first[..], &second, &third].iter().zip(1..).all(|(part, number)| part.iter().all(|b| *b == number)));
+        let begins = third.as_ptr();
+        drop((first, second, third));
+        assert_eq!(answered(&pools, &[4; 4000]).as_ptr(), begins.wrapping_add(6000));
+        assert_eq!(answered(&pools, &[5; 4000]).as_ptr(), begins, "from its beginning");
     }
 }

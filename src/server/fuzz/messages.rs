@@ -75,7 +75,7 @@ fn serve(stream: &[u8]) -> (usize, Option<String>) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let io = TokioIo::new(join(stream, tokio::io::sink()));
     let mut builder = http1::Builder::new();
-    builder.header_read_timeout(None).max_header_size(MOST).max_buf_size(4 * MOST);
+    builder.header_read_timeout(None).half_close(true).max_header_size(MOST).max_buf_size(4 * MOST);
     let ended = runtime.block_on(builder.serve_connection(io, service));
     (served.get(), ended.err().map(|error| format!("{error} {error:?}")))
 }

@@ -104,8 +104,9 @@ impl Content {
             Left::Exactly(left) => {
                 let here = usize::try_from(*left).unwrap_or(usize::MAX).min(received.len());
                 *left -= here as u64;
-                let all = here == received.len();
-                let part = if all { std::mem::take(received) } else { received.split_to(here) };
+                // The memory behind a part is used again, the memory behind the last is another's.
+                let is_last = *left == 0 && here == received.len();
+                let part = if is_last { std::mem::take(received) } else { received.split_to(here) };
                 Ok(Some(Frame::data(part.freeze())))
             }
             Left::UntilClosed => Ok(Some(Frame::data(received.split().freeze()))),

@@ -109,7 +109,7 @@ impl Conversation {
         }
     }
 
-    /// Receives up to `most` bytes; 0 at the end of the stream.
+    /// Receives what there is room for, which is `most` bytes or a little more; 0 at the end of the stream.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
         let Lease { connection, pools, .. } = &mut self.lease;
         if most > READ || !connection.received.is_empty() {

@@ -3,7 +3,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 
 use super::chunked::Chunked;
@@ -42,7 +42,12 @@ pub(super) fn take_head(received: &mut BytesMut, is_head: bool) -> io::Result<Op
         return Err(broken("the answer is not HTTP/1"));
     }
     match end_of_fields(received) {
-        Some(end) if end <= BUFFER => parse(&received.split_to(end).freeze(), is_head).map(Some),
+        Some(end) if end <= BUFFER => {
+            // Copied: some values live long, in the tables of HTTP/2 connections, and would keep all memory that they came in.
+            let head = Bytes::copy_from_slice(&received[..end]);
+            received.advance(end);
+            parse(&head, is_head).map(Some)
+        }
         None if received.len() < BUFFER => Ok(None),
         _ => Err(broken("the head of the answer is too long")),
     }
