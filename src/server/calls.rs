@@ -3,56 +3,31 @@
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-use crate::sync::OnceLock;
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use crate::sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire};
 
-/// Wakes the task, unless it is about to look who has called.
-#[derive(Debug, Default)]
-pub(crate) struct Bell {
-    task: OnceLock<Waker>,
-    attended: AtomicBool,
-}
+/// How many can call.
+pub(crate) const PLACES: u32 = 63;
+/// That the task sees to whoever calls: in the same word as the calls, so that of the two none comes unseen between the other.
+const AWAKE: u64 = 1 << PLACES;
 
-/// The calls of as many as there are bits.
+/// The calls of those who have a place, as bits.
 #[derive(Debug)]
 pub(crate) struct Calls {
     places: AtomicU64,
-    bell: Arc<Bell>,
+    task: Waker,
 }
 
-/// One of them.
+/// Who has a place, as it is known to what it waits for.
 #[derive(Debug)]
 struct Caller {
     calls: Arc<Calls>,
     place: u32,
 }
 
-impl Bell {
-    /// The task is awake, always the same: until [`Bell::leave`] it sees to whoever calls.
-    pub(crate) fn attend(&self, task: &Waker) {
-        if self.task.get().is_none() {
-            let _first = self.task.set(task.clone());
-        }
-        self.attended.store(true, SeqCst);
-    }
-
-    /// The task is about to sleep. It must look for calls once more, which may have come until now.
-    pub(crate) fn leave(&self) {
-        // All are SeqCst: of who calls and looks whether the task is awake, and the task that says it is not and looks who has called,
-        // one at least sees the other.
-        self.attended.store(false, SeqCst);
-    }
-
-    fn ring(&self) {
-        if !self.attended.load(SeqCst) {
-            self.task.get().into_iter().for_each(Waker::wake_by_ref);
-        }
-    }
-}
-
 impl Calls {
-    pub(crate) fn new(bell: &Arc<Bell>) -> Arc<Self> {
-        Arc::new(Self { places: AtomicU64::new(0), bell: bell.clone() })
+    /// Calls that `task` sees to, which is awake.
+    pub(crate) fn of(task: &Waker) -> Arc<Self> {
+        Arc::new(Self { places: AtomicU64::new(AWAKE), task: task.clone() })
     }
 
     /// Calls for one place.
@@ -60,14 +35,26 @@ impl Calls {
         Arc::new(Caller { calls: self.clone(), place }).into()
     }
 
-    /// Whether anybody has called.
-    pub(crate) fn any(&self) -> bool {
-        self.places.load(SeqCst) != 0
+    /// The task is awake: until [`Calls::leave`] nobody wakes it.
+    pub(crate) fn attend(&self) {
+        self.places.fetch_or(AWAKE, AcqRel);
     }
 
-    /// The places, as bits, of all who have called since this was asked last.
-    pub(crate) fn take(&self) -> u64 {
-        if self.any() { self.places.swap(0, SeqCst) } else { 0 }
+    /// Whether anybody has called.
+    pub(crate) fn any(&self) -> bool {
+        self.places.load(Acquire) & !AWAKE != 0
+    }
+
+    /// Who of those at these places has called since they were asked last.
+    pub(crate) fn take(&self, places: u64) -> u64 {
+        let places = places & !AWAKE;
+        if self.places.load(Acquire) & places == 0 { 0 } else { self.places.fetch_and(!places, AcqRel) & places }
+    }
+
+    /// The task is about to sleep; false where it must not, for somebody has called.
+    #[must_use]
+    pub(crate) fn leave(&self) -> bool {
+        self.places.fetch_and(!AWAKE, AcqRel) == AWAKE
     }
 }
 
@@ -77,8 +64,10 @@ impl Wake for Caller {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.calls.places.fetch_or(1 << self.place, SeqCst);
-        self.calls.bell.ring();
+        // Where somebody has called before, the task is awake or woken.
+        if self.calls.places.fetch_or(1 << self.place, AcqRel) == 0 {
+            self.calls.task.wake_by_ref();
+        }
     }
 }
 
@@ -98,21 +87,25 @@ mod tests {
 
     #[test]
     fn the_task_is_woken_only_while_it_sleeps_and_told_who_has_called() {
-        let (bell, woken) = (Arc::<Bell>::default(), Arc::<Woken>::default());
-        let (calls, times) = (Calls::new(&bell), || woken.0.load(std::sync::atomic::Ordering::Relaxed));
-        bell.attend(&woken.clone().into());
+        let woken = Arc::<Woken>::default();
+        let (calls, times) = (Calls::of(&woken.clone().into()), || woken.0.load(std::sync::atomic::Ordering::Relaxed));
         calls.waker(3).wake_by_ref();
-        calls.waker(63).wake();
-        assert_eq!((times(), calls.take(), calls.take()), (0, 1 << 63 | 1 << 3, 0));
-        bell.leave();
+        calls.waker(62).wake();
+        assert_eq!((calls.take(1 << 62), calls.take(1 << 62), calls.any()), (1 << 62, 0, true));
+        assert!(!calls.leave(), "somebody has called");
+        assert_eq!((calls.take(!0), times()), (1 << 3, 0));
+        calls.attend();
+        assert!(calls.leave());
         calls.waker(0).wake();
-        assert_eq!((times(), calls.any(), calls.take(), calls.any()), (1, true, 1, false));
+        calls.waker(1).wake();
+        assert_eq!((calls.take(!0), times()), (3, 1));
     }
 }
 
 #[cfg(all(test, feature = "races"))]
 mod races {
     use super::*;
+    use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
     #[derive(Default)]
     struct Task(AtomicBool);
@@ -126,16 +119,20 @@ mod races {
     #[test]
     fn whoever_calls_is_seen_or_the_task_is_woken() {
         loom::model(|| {
-            let (bell, task) = (Arc::<Bell>::default(), Arc::new(Task::default()));
-            let calls = Calls::new(&bell);
-            bell.attend(&task.clone().into());
-            let waker = calls.waker(1);
-            let far = loom::thread::spawn(move || waker.wake());
-            let mut seen = calls.take();
-            bell.leave();
-            seen |= calls.take();
-            far.join().unwrap();
-            assert!(seen == 2 || (task.0.load(SeqCst) && calls.take() == 2));
+            let task = Arc::new(Task::default());
+            let calls = Calls::of(&task.clone().into());
+            let callers = [0, 1].map(|place| {
+                let waker = calls.waker(place);
+                loom::thread::spawn(move || waker.wake())
+            });
+            let mut seen = calls.take(3);
+            let sleeps = calls.leave();
+            callers.into_iter().for_each(|caller| caller.join().unwrap());
+            let woken = !sleeps || task.0.load(SeqCst);
+            let late = calls.take(3);
+            assert!(late == 0 || woken, "nobody calls in vain");
+            seen |= late;
+            assert_eq!(seen, 3);
         });
     }
 }

@@ -11,12 +11,15 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::task::unconstrained;
 
-use super::calls::{Bell, Calls};
+use super::calls::{Calls, PLACES};
 use super::finish::Finish;
 
 /// How often in one poll whoever has called is polled: a stream that begins calls once more, and then the connection has something to
 /// write. Who calls again and again leaves the event loop to others in between.
 const ROUNDS: usize = 3;
+
+/// The first place of the first row.
+const CONNECTION: u64 = 1;
 
 type Boxed = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -28,9 +31,6 @@ pub(crate) struct Newcomers(Rc<RefCell<Vec<Boxed>>>);
 pub(crate) struct Together<C> {
     connection: C,
     newcomers: Newcomers,
-    bell: Arc<Bell>,
-    calls: Arc<Calls>,
-    waker: Waker,
     rows: Vec<Row>,
 }
 
@@ -53,47 +53,43 @@ impl Newcomers {
 impl<C> Together<C> {
     /// Whoever runs may hand over more: the connection, and what was handed over before.
     pub(crate) fn new(connection: C, newcomers: Newcomers) -> Self {
-        let bell = Arc::<Bell>::default();
-        let calls = Calls::new(&bell);
-        Self { connection, newcomers, waker: calls.waker(0), bell, calls, rows: Vec::new() }
+        Self { connection, newcomers, rows: Vec::new() }
     }
 
-    fn take_in(&mut self) {
+    fn take_in(&mut self, task: &Waker) {
         let newcomers = self.newcomers.clone();
         for future in newcomers.0.borrow_mut().drain(..) {
-            let free = self.rows.iter().position(|row| row.taken != u64::MAX).unwrap_or(self.rows.len());
+            let free = self.rows.iter().position(Row::has_room).unwrap_or(self.rows.len());
             if free == self.rows.len() {
-                self.rows.push(Row::new(&self.bell));
+                self.rows.push(Row::new(task));
             }
-            self.rows[free].take_in(future);
+            self.rows[free].take_in(Some(future));
         }
     }
 
     fn run_called(&mut self) {
-        self.rows.iter_mut().for_each(Row::run_called);
-    }
-
-    fn has_calls(&self) -> bool {
-        self.calls.any() || self.rows.iter().any(|row| row.new != 0 || row.calls.any())
+        for (number, row) in self.rows.iter_mut().enumerate() {
+            row.run_called(if number == 0 { !CONNECTION } else { !0 });
+        }
     }
 }
 
 impl<C: Future + Unpin> Together<C> {
+    /// Streams first: what they answer, the connection then writes.
     fn poll_rounds(&mut self, cx: &mut Context<'_>) -> Poll<C::Output> {
-        let mut is_due = true;
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             // What a stream does at once is bounded by its window; what tokio grants a task at once is the connection's.
             let run = pin!(unconstrained(async { self.run_called() }));
             let _done = run.poll(cx);
-            if self.calls.take() != 0 || is_due {
-                is_due = false;
-                let polled = Pin::new(&mut self.connection).poll(&mut Context::from_waker(&self.waker));
+            let first = &self.rows[0];
+            if first.calls.take(CONNECTION) != 0 || round == 0 {
+                let polled = Pin::new(&mut self.connection).poll(&mut Context::from_waker(&first.places[0].0));
                 if polled.is_ready() {
                     return polled;
                 }
             }
-            self.take_in();
-            if !self.has_calls() {
+            self.take_in(cx.waker());
+            if !self.rows.iter().any(Row::has_calls) {
                 break;
             }
         }
@@ -104,11 +100,17 @@ impl<C: Future + Unpin> Together<C> {
 impl<C: Future + Unpin> Future for Together<C> {
     type Output = C::Output;
 
+    /// To be polled by one task, always the same.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Output> {
-        self.bell.attend(cx.waker());
+        if self.rows.is_empty() {
+            let mut first = Row::new(cx.waker());
+            first.take_in(None);
+            self.rows.push(first);
+        }
+        self.rows.iter().for_each(|row| row.calls.attend());
         let polled = self.poll_rounds(cx);
-        self.bell.leave();
-        if polled.is_pending() && self.has_calls() {
+        let sleeps = self.rows.iter().fold(true, |sleeps, row| (row.calls.leave() && row.new == 0) & sleeps);
+        if polled.is_pending() && !sleeps {
             cx.waker().wake_by_ref();
         }
         polled
@@ -129,22 +131,31 @@ impl<C: Finish + Unpin> Finish for Together<C> {
 }
 
 impl Row {
-    fn new(bell: &Arc<Bell>) -> Self {
-        Self { calls: Calls::new(bell), places: Vec::new(), taken: 0, new: 0 }
+    fn new(task: &Waker) -> Self {
+        Self { calls: Calls::of(task), places: Vec::new(), taken: 0, new: 0 }
     }
 
-    fn take_in(&mut self, future: Boxed) {
+    fn has_room(&self) -> bool {
+        self.taken.trailing_ones() < PLACES
+    }
+
+    fn has_calls(&self) -> bool {
+        self.new != 0 || self.calls.any()
+    }
+
+    /// Gives it the first free place; the connection, which is polled apart, has one without a future.
+    fn take_in(&mut self, future: Option<Boxed>) {
         let place = self.taken.trailing_ones();
-        match self.places.get_mut(place as usize) {
-            Some((_, free)) => *free = Some(future),
-            None => self.places.push((self.calls.waker(place), Some(future))),
-        }
         self.taken |= 1 << place;
-        self.new |= 1 << place;
+        self.new |= u64::from(future.is_some()) << place;
+        match self.places.get_mut(place as usize) {
+            Some((_, free)) => *free = future,
+            None => self.places.push((self.calls.waker(place), future)),
+        }
     }
 
-    fn run_called(&mut self) {
-        let mut called = std::mem::take(&mut self.new) | self.calls.take();
+    fn run_called(&mut self, places: u64) {
+        let mut called = std::mem::take(&mut self.new) | self.calls.take(places);
         while called != 0 {
             let place = called.trailing_zeros();
             called &= called - 1;
@@ -224,7 +235,7 @@ mod tests {
         one.wake_by_ref();
         other.wake();
         one.wake();
-        assert_eq!(woken.0.load(Relaxed), 3);
+        assert_eq!(woken.0.load(Relaxed), 2, "once for each row");
         assert!(!poll() && !poll());
         assert_eq!(polled.get(), 102);
     }
