@@ -194,6 +194,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
                 continue;
             }
             if this.messages.is_undecided() && !this.held.is_empty() {
+                // Nobody need be woken: who waits for the answer, hyper or a tunnel, reads on by himself when it is given.
                 return Poll::Pending;
             }
             let before = buf.filled().len();

@@ -111,7 +111,7 @@ struct Exchange<'a> {
 
 #[expect(
     clippy::manual_async_fn,
-    reason = "one holds what it is called with twice, and all who wait for answers share one cache"
+    reason = "an async fn holds what it is called with twice, and all who wait for answers share one cache"
 )]
 impl<'a> Exchange<'a> {
     fn run(self, request: &'a mut Outbound) -> impl Future<Output = Result<Answered, Failed>> + 'a {

@@ -20,7 +20,7 @@ pub(super) enum Cut {
 
 /// Waits for `work` as long as `patience` lasts. Nearly all work is done within [`Admission::UNWATCHED`]: until then nothing is timed
 /// but by `soon`, and nobody asks for the end of the session; then both are watched, in a future that most never make.
-#[expect(clippy::manual_async_fn, reason = "as in exchange.rs: it would hold what it is called with twice")]
+#[expect(clippy::manual_async_fn, reason = "as in exchange.rs: an async fn holds what it is called with twice")]
 pub(super) fn wait<T>(
     mut work: impl Future<Output = T> + Unpin,
     patience: Patience,
