@@ -129,8 +129,9 @@ impl Session {
         self.expires_millis
     }
 
-    pub(super) fn holds(&self, token: &[u8]) -> bool {
-        self.digest.matches(&TokenDigest::of(token))
+    /// Whether its token has that digest, in constant time.
+    pub(super) fn holds(&self, token: &TokenDigest) -> bool {
+        self.digest.matches(token)
     }
 
     /// When the session ends if it isn't used again.

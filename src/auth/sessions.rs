@@ -122,10 +122,15 @@ impl Sessions {
     /// # Errors
     /// [`Rejected`]; [`Rejected::Expired`] only to who holds the right token.
     pub fn authenticate(&self, key: &SessionKey, token: &[u8], now: BootTime) -> Result<Arc<Session>, Rejected> {
-        let session = self.live.get(key).map(|entry| Arc::clone(&entry.key().0)).ok_or(Rejected::Unknown)?;
-        if !session.holds(token) {
+        // Before it is known whether there is a session: how long a refusal takes does not tell, and no lock is held meanwhile.
+        let digest = TokenDigest::of(token);
+        let entry = self.live.get(key).ok_or(Rejected::Unknown)?;
+        let session = &entry.key().0;
+        if !session.holds(&digest) {
             return Err(Rejected::Mismatch);
         }
+        let session = Arc::clone(session);
+        drop(entry);
         if session.end(self.idle_timeout) <= now {
             return Err(Rejected::Expired);
         }

@@ -12,12 +12,12 @@ use crate::clock::BootTime;
 
 impl Gateway {
     /// The proof that this request may pass, and the pair that got it; on public routes no pair is looked at.
-    pub(super) fn admit<B>(
+    pub(super) fn admit<'a, B>(
         &self,
         record: &Record,
         route: &Forward,
-        request: &Request<B>,
-    ) -> Result<(Admission, Option<Presented>), Refusal> {
+        request: &'a Request<B>,
+    ) -> Result<(Admission, Option<Presented<'a>>), Refusal> {
         if !route.takes_client(record.peer.client.as_deref()) {
             return Err(Refusal::WrongClient);
         }

@@ -89,6 +89,6 @@ pub(super) fn shutdown(audit: &Audit, sessions: usize) {
 }
 
 fn entry(event: Event, record: &Record) -> Entry<'_> {
-    let request_id = record.request_id.to_str().ok();
+    let request_id = Some(record.request_id.as_str());
     Entry { peer: Some(record.client.address), request_id, ..Entry::of(event) }
 }

@@ -1,5 +1,7 @@
 //! What a client presented: X-Key and X-Access-Token as sent, unverified, from the one place where the route allows them.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::query::{Pair, pairs};
@@ -12,10 +14,10 @@ pub(crate) const X_ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-access-
 
 /// A pair that is well-formed; whether it belongs to a live session is not known here. Cannot be printed.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Presented {
+pub(crate) struct Presented<'a> {
     pub(crate) key: SessionKey,
-    pub(crate) key_text: HeaderValue,
-    pub(crate) token: HeaderValue,
+    pub(crate) key_text: Cow<'a, HeaderValue>,
+    pub(crate) token: Cow<'a, HeaderValue>,
 }
 
 /// Where a route takes credentials from.
@@ -28,7 +30,7 @@ pub(crate) struct Sources {
 }
 
 /// The one pair that was presented; `None` for absent, malformed, repeated or contradicted, which the client can't tell apart.
-pub(crate) fn present(headers: &HeaderMap, query: Option<&str>, sources: Sources) -> Option<Presented> {
+pub(crate) fn present<'a>(headers: &'a HeaderMap, query: Option<&str>, sources: Sources) -> Option<Presented<'a>> {
     let judged = sources.query || sources.forwarded;
     let in_query: Vec<Pair<'_>> = match query {
         Some(query) if judged => pairs(query).filter(Pair::is_credential).collect(),
@@ -42,7 +44,7 @@ pub(crate) fn present(headers: &HeaderMap, query: Option<&str>, sources: Sources
 }
 
 /// The pair in the headers, each exactly once.
-pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Presented> {
+pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Presented<'_>> {
     let (mut key, mut token) = (None, None);
     // One look at each name is cheaper than asking for two.
     for (name, value) in headers {
@@ -55,31 +57,38 @@ pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Presented> {
             return None;
         }
     }
-    Presented::new(key?.clone(), token?.clone())
+    Presented::new(Cow::Borrowed(key?), Cow::Borrowed(token?))
 }
 
-impl Presented {
+impl<'a> Presented<'a> {
     /// The pair as sessions are asked for it.
     pub(crate) fn pair(&self) -> auth::Presented<'_> {
         auth::Presented { key: self.key, token: self.token.as_bytes() }
     }
 
-    fn new(key_text: HeaderValue, mut token: HeaderValue) -> Option<Self> {
+    /// The same, for as long as anybody wants it.
+    pub(crate) fn into_owned(self) -> Presented<'static> {
+        let mut token = self.token.into_owned();
+        token.set_sensitive(true);
+        Presented { key: self.key, key_text: Cow::Owned(self.key_text.into_owned()), token: Cow::Owned(token) }
+    }
+
+    fn new(key_text: Cow<'a, HeaderValue>, token: Cow<'a, HeaderValue>) -> Option<Self> {
         let key = SessionKey::parse(key_text.as_bytes())?;
         // Every byte is looked at, many at once.
         let printable = token.as_bytes().iter().fold(true, |printable, byte| printable & byte.is_ascii_graphic());
-        token.set_sensitive(true);
         (printable && !token.is_empty()).then_some(Self { key, key_text, token })
     }
 }
 
 /// Accepts `x_key` and `access_token` once each, spelt just so.
-fn from_query(found: &[Pair<'_>]) -> Option<Presented> {
+fn from_query(found: &[Pair<'_>]) -> Option<Presented<'static>> {
     let spelt = |name: &'static str| only(found.iter().filter(move |pair| pair.name == name));
     if found.len() != 2 {
         return None;
     }
-    Presented::new(spelt("x_key")?.decoded()?, spelt("access_token")?.decoded()?)
+    let decoded = |name| spelt(name)?.decoded().map(Cow::Owned);
+    Presented::new(decoded("x_key")?, decoded("access_token")?)
 }
 
 fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
@@ -105,7 +114,8 @@ mod tests {
 
     #[test]
     fn one_pair_in_the_headers_is_presented() {
-        let presented = present(&right(), None, HEADER).unwrap();
+        let headers = right();
+        let presented = present(&headers, None, HEADER).unwrap();
         assert_eq!((presented.key_text.as_bytes(), presented.token.as_bytes()), (KEY.as_bytes(), &b"t"[..]));
     }
 
@@ -128,7 +138,7 @@ mod tests {
     #[test]
     fn one_pair_in_the_query_is_presented_only_where_allowed() {
         let query = format!("a=1&x_key={KEY}&access_token=t%2E");
-        assert_eq!(present(&HeaderMap::new(), Some(&query), BOTH).unwrap().token, "t.");
+        assert_eq!(*present(&HeaderMap::new(), Some(&query), BOTH).unwrap().token, "t.");
         assert!(present(&HeaderMap::new(), Some(&query), HEADER).is_none());
         let forwarded = Sources { forwarded: true, ..HEADER };
         assert!(present(&HeaderMap::new(), Some(&query), forwarded).is_none());

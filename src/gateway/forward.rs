@@ -27,7 +27,7 @@ pub(crate) struct Going<'a> {
     pub(crate) route: &'a Arc<Forward>,
     pub(crate) admission: Admission,
     /// The pair, for upstreams that want it themselves; boxed, for few do.
-    pub(crate) presented: Option<Box<Presented>>,
+    pub(crate) presented: Option<Box<Presented<'static>>>,
     /// What the client calls this gateway.
     pub(crate) authority: Option<Authority>,
 }

@@ -26,6 +26,7 @@ mod prefix;
 mod query;
 mod readings;
 mod record;
+mod request_id;
 mod rewrite;
 mod routes;
 mod rules;
@@ -71,7 +72,7 @@ impl Worker {
         if let Some(hsts) = &record.rules.hsts {
             hsts.mark(&record, &mut response);
         }
-        response.headers_mut().insert(client::X_REQUEST_ID, record.request_id.clone());
+        response.headers_mut().insert(client::X_REQUEST_ID, record.request_id.to_header());
         record.answered(response.status());
         if is_head {
             error::cut_content(&mut response);
@@ -97,7 +98,7 @@ impl Worker {
         }
         let names = Names { host: authority::bare_host(authority.as_ref()), sni: record.peer.sni.as_deref() };
         let rule = rules.routes.select(names, request.uri().path(), request.method())?;
-        record.routed(&rule.label);
+        record.routed(rule.number);
         match &rule.action {
             // Boxed, so that the future of every other request needs no room for it.
             Action::Login => Box::pin(gateway.login(record, request)).await,
@@ -105,7 +106,8 @@ impl Worker {
             Action::Deny => Err(Refusal::Forbidden),
             Action::Forward(route) => {
                 let (admission, presented) = gateway.admit(record, route, request)?;
-                let presented = presented.filter(|_| route.forward_credentials).map(Box::new);
+                let wanted = presented.filter(|_| route.forward_credentials);
+                let presented = wanted.map(|presented| Box::new(presented.into_owned()));
                 self.forward(&Going { record, route, admission, presented, authority }, request).await
             }
         }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::client::Client;
 use super::error::Refusal;
+use super::request_id::RequestId;
 use super::{Body, Peer, Rules, Worker, flaw, query};
 use crate::telemetry::access_line::Line;
 use crate::upstream::{Ending, Passed, Progress, Server};
@@ -24,12 +25,13 @@ pub(crate) struct Record {
     pub(crate) rules: Rc<Rules>,
     pub(crate) peer: Rc<Peer>,
     pub(crate) client: Client,
-    pub(crate) request_id: HeaderValue,
+    pub(crate) request_id: RequestId,
     pub(crate) started: Instant,
     method: Method,
     uri: Uri,
     version: Version,
-    route: OnceCell<Arc<str>>,
+    /// The number of the rule that decided.
+    route: Cell<Option<usize>>,
     user: OnceCell<CompactString>,
     server: OnceCell<Arc<Server>>,
     progress: OnceCell<Rc<Progress>>,
@@ -49,7 +51,7 @@ impl Record {
         worker.meter.counters().begun.add(1);
         let mut client = Client::of(&peer, request.headers(), &rules.trusted_proxies);
         Rc::new(Self {
-            request_id: client.request_id.take().unwrap_or_else(|| worker.next_id()),
+            request_id: client.request_id.take().map_or_else(|| worker.next_id(), RequestId::Told),
             client,
             worker: worker.clone(),
             rules,
@@ -58,7 +60,7 @@ impl Record {
             method: request.method().clone(),
             uri: request.uri().clone(),
             version: request.version(),
-            route: OnceCell::new(),
+            route: Cell::new(None),
             user: OnceCell::new(),
             server: OnceCell::new(),
             progress: OnceCell::new(),
@@ -78,9 +80,9 @@ impl Record {
         flaw.copied().map(Refusal::from).or_else(|| self.client.doubt.map(Refusal::Ambiguous))
     }
 
-    /// The path of the rule that decided.
-    pub(crate) fn routed(&self, route: &Arc<str>) {
-        let _first = self.route.set(route.clone());
+    /// The number of the rule that decides.
+    pub(crate) fn routed(&self, rule: usize) {
+        self.route.set(Some(rule));
     }
 
     /// Who is asking, by canonical name: whose session let it through, or who logs in. Copied, for the session is out of the cache when
@@ -203,7 +205,7 @@ impl Drop for Record {
             path: self.uri.path(),
             query: query.as_deref(),
             protocol: if self.version == Version::HTTP_2 { "h2" } else { "h1" },
-            route: self.route.get().map(AsRef::as_ref),
+            route: self.route.get().map(|rule| self.rules.routes.label(rule)),
             status: self.status.get(),
             received: self.received.get() + streamed,
             sent: self.sent.get(),
@@ -211,7 +213,7 @@ impl Drop for Record {
             upstream_micros: self.waited_micros.get(),
             server: self.server.get().map(|server| &*server.label),
             refusal: self.refusal(),
-            request_id: self.request_id.to_str().unwrap_or_default(),
+            request_id: self.request_id.as_str(),
         };
         self.worker.meter.finished(&line);
         self.worker.gateway.access_log.write(&line);

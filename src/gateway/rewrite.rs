@@ -63,7 +63,7 @@ impl Going<'_> {
             false => outbound.field(&client::X_FORWARDED_FOR, &client.forwarded_for(record.rules.forwarded)),
         }
         outbound.plain(&client::X_FORWARDED_PROTO, client.scheme.as_bytes());
-        outbound.field(&client::X_REQUEST_ID, &record.request_id);
+        outbound.plain(&client::X_REQUEST_ID, record.request_id.as_bytes());
     }
 
     /// The client's name, where somebody was asked for: on public routes nobody was, unless they name clients.

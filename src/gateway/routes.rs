@@ -71,6 +71,8 @@ impl Forward {
 /// A rule and the methods it takes.
 #[derive(Debug)]
 pub(crate) struct Rule {
+    /// Its place among all rules, for [`Routes::label`].
+    pub(crate) number: usize,
     /// The path as configured; names the rule in logs.
     pub(crate) label: Arc<str>,
     /// Where it is configured; absent for what the gateway answers itself.
@@ -83,6 +85,8 @@ pub(crate) struct Rule {
 /// All rules of the gateway.
 #[derive(Debug)]
 pub(crate) struct Routes {
+    /// Of all rules, by number.
+    labels: Vec<Arc<str>>,
     any: Table,
     hosts: HashMap<Box<str>, Table, RandomState>,
 }
@@ -90,16 +94,18 @@ pub(crate) struct Routes {
 impl Routes {
     /// Builds the tables; paths that a lenient upstream would mix up are problems, and so are those that no request could select.
     pub(crate) fn build(routes: &[config::Route], upstreams: &Upstreams, problems: &mut Problems) -> Self {
-        let mut built = Self { any: Table::default(), hosts: HashMap::default() };
+        let labels = OWN.into_iter().map(Arc::from).collect();
+        let mut built = Self { labels, any: Table::default(), hosts: HashMap::default() };
         let hosts = routes.iter().flat_map(|route| &route.hosts);
         built.hosts.extend(hosts.map(|host| (host.as_str().into(), Table::default())));
         built.each_table(|_, table| {
-            for (own, action) in OWN.into_iter().zip([Action::Login, Action::Logout]) {
-                table.add(own, true, endpoint(own, action));
+            for (number, action) in [Action::Login, Action::Logout].into_iter().enumerate() {
+                table.add(OWN[number], true, endpoint(number, OWN[number], action));
             }
         });
         for route in routes {
-            let Some(rule) = rule(route, upstreams) else { continue };
+            let Some(rule) = rule(built.labels.len(), route, upstreams) else { continue };
+            built.labels.push(rule.label.clone());
             if let Some(own) = never_asked_about(route) {
                 let place = &route.path.place;
                 tracing::warn!(%place, "this route decides about what is below {own} only: {own} itself the gateway answers");
@@ -117,6 +123,11 @@ impl Routes {
             });
         }
         built
+    }
+
+    /// The path of a rule as configured; what names it in logs.
+    pub(crate) fn label(&self, number: usize) -> &str {
+        self.labels.get(number).map_or("", AsRef::as_ref)
     }
 
     /// The rule that decides about `path`, which [`target::judge`] accepted.
@@ -198,8 +209,15 @@ impl Rule {
     }
 }
 
-pub(super) fn endpoint(path: &str, action: Action) -> Arc<Rule> {
-    Arc::new(Rule { label: path.into(), place: None, methods: vec![Method::POST], keep_encoded_slash: false, action })
+pub(super) fn endpoint(number: usize, path: &str, action: Action) -> Arc<Rule> {
+    Arc::new(Rule {
+        number,
+        label: path.into(),
+        place: None,
+        methods: vec![Method::POST],
+        keep_encoded_slash: false,
+        action,
+    })
 }
 
 /// The path of the gateway's own that a prefix names in vain, whatever roles it asks for.
@@ -207,7 +225,7 @@ fn never_asked_about(route: &config::Route) -> Option<&'static str> {
     OWN.into_iter().find(|own| !route.exact && *own == route.path.value)
 }
 
-fn rule(route: &config::Route, upstreams: &Upstreams) -> Option<Rule> {
+fn rule(number: usize, route: &config::Route, upstreams: &Upstreams) -> Option<Rule> {
     let action = match route.access {
         Access::Deny => Action::Deny,
         Access::Public | Access::Session => Action::Forward(Arc::new(Forward {
@@ -223,6 +241,7 @@ fn rule(route: &config::Route, upstreams: &Upstreams) -> Option<Rule> {
         })),
     };
     Some(Rule {
+        number,
         label: route.path.value.as_str().into(),
         place: Some(route.path.place.clone()),
         methods: route.methods.clone(),

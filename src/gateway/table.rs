@@ -112,7 +112,7 @@ mod tests {
     fn table(paths: &[&str]) -> Table {
         let mut table = Table::default();
         for path in paths {
-            assert!(table.add(path, false, endpoint("x", Action::Deny)), "{path}");
+            assert!(table.add(path, false, endpoint(0, "x", Action::Deny)), "{path}");
         }
         table
     }
@@ -134,15 +134,15 @@ mod tests {
     fn a_path_that_another_one_is_read_as_is_not_added_and_one_that_is_read_as_another_is_known() {
         let mut table = table(&["/", "/a b", "/API", "/x"]);
         for path in ["/a%20b", "/api", "/%E4/x"] {
-            assert_eq!(table.add(path, false, endpoint("x", Action::Deny)), path == "/%E4/x", "{path}");
+            assert_eq!(table.add(path, false, endpoint(0, "x", Action::Deny)), path == "/%E4/x", "{path}");
         }
         for (path, never) in
             [("/b.", true), ("/b%20/c", true), ("/b", false), ("/b.c", false), ("/%C3%A4", false), ("/", false)]
         {
-            table.add(path, false, endpoint("x", Action::Deny));
+            table.add(path, false, endpoint(0, "x", Action::Deny));
             assert_eq!(table.never_selects(path, false), never, "{path}");
         }
-        table.add("/x", true, endpoint("x", Action::Deny));
+        table.add("/x", true, endpoint(0, "x", Action::Deny));
         assert!(!table.never_selects("/x", false) && !table.never_selects("/x", true));
     }
     proptest! {
@@ -154,7 +154,7 @@ mod tests {
         ) {
             let mut table = Table::default();
             for path in &paths {
-                table.add(path, false, endpoint("x", Action::Deny));
+                table.add(path, false, endpoint(0, "x", Action::Deny));
             }
             for path in paths.iter().chain([&asked]) {
                 let selected = table.find(path.as_bytes(), false);

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
-use http::HeaderValue;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::Gateway;
+use super::request_id::RequestId;
 use super::rules::Rules;
 use crate::clock::BootTime;
 use crate::hex::hex_digits;
@@ -86,17 +86,9 @@ impl Worker {
     }
 
     /// A request id that no other worker or process makes: random once, then counted.
-    pub(crate) fn next_id(&self) -> HeaderValue {
+    pub(super) fn next_id(&self) -> RequestId {
         let count = self.id_counter.get();
         self.id_counter.set(count.wrapping_add(1));
-        let counted = hex_digits(count);
-        let first = counted.iter().position(|digit| *digit != b'0').unwrap_or(15);
-        let mut id = [b'-'; 33];
-        id[..16].copy_from_slice(&self.id_prefix);
-        id[17..33 - first].copy_from_slice(&counted[first..]);
-        let mut id = HeaderValue::from_bytes(&id[..33 - first]).unwrap_or(HeaderValue::from_static("0"));
-        // It comes only once: HTTP/2 is told not to remember it, which costs more than saying it.
-        id.set_sensitive(true);
-        id
+        RequestId::made(&self.id_prefix, count)
     }
 }

@@ -20,6 +20,7 @@ use crate::clock::BootTime;
 use crate::config::Limits;
 use crate::gateway::{Gateway, Peers, Worker};
 use crate::panics::{restarting, restarting_thread};
+use crate::telemetry::access_log;
 
 /// How long tunnels may take to close once they are told to.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -49,12 +50,16 @@ impl Post {
         std::thread::Builder::new().name(name).spawn(move || {
             // Kept here, so that what a panic ends are its connections and not its listeners.
             let mut front = self.front.take().map(Rc::new);
+            access_log::gather();
             restarting_thread("worker", || {
-                match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+                let mut builder = Builder::new_current_thread();
+                match builder.enable_all().on_thread_park(access_log::hand_over).build_local(LocalOptions::default()) {
                     Ok(runtime) => runtime.block_on(self.work(&mut front)),
                     Err(error) => tracing::error!(%error, "a worker has no event loop"),
                 }
             });
+            // While the gateway lives, and with it the log.
+            access_log::hand_over();
         })
     }
 
@@ -81,7 +86,11 @@ impl Post {
                         }
                         None => break,
                     },
-                    _ = sweeps.tick() => worker.sweep(BootTime::now()),
+                    _ = sweeps.tick() => {
+                        worker.sweep(BootTime::now());
+                        // One that is never idle does not park.
+                        access_log::hand_over();
+                    }
                 }
             }
         });

@@ -1,50 +1,59 @@
-//! One line a request, through a bounded buffer that never makes a request wait and counts what it had to drop.
+//! One line a request: written where the request was served, gathered for a moment, and handed to a thread that alone waits for the disk.
 
 use std::cell::RefCell;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::access_line::Line;
+use super::queue::Queue;
 use super::stamp::Stamp;
 use super::target::{Place, Target};
 use super::writer::Writer;
 use crate::clock::wall_tick;
 use crate::config::{self, LogFormat};
 use crate::panics::restarting_thread;
-use crate::seldom::Seldom;
 
-/// Bytes that may wait for the disk; lines beyond are dropped and counted.
-const BUFFER: usize = 4 << 20;
-/// How long lines are gathered before they are written together, unless there are [`ENOUGH`] before.
-const GATHER: Duration = Duration::from_millis(20);
-/// Bytes that are written at once: more would push out of the cache what the workers have in it.
-const ENOUGH: usize = 64 << 10;
+/// Bytes that a thread hands over at once: they are still in the cache, and the lock is taken for a dozen lines together.
+const AT_ONCE: usize = 4 << 10;
 
 /// How long the last lines may take when the log is closed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 thread_local! {
-    /// This thread's last line, kept for its memory, and its time.
-    static WRITTEN: RefCell<(Vec<u8>, Stamp)> = RefCell::default();
+    static GATHERED: RefCell<Gathered> = RefCell::default();
 }
 
 /// Where access lines go.
 #[derive(Debug, Default)]
-pub struct AccessLog {
-    queue: Option<Arc<Queue>>,
-    writer: Option<Writer>,
-}
+pub struct AccessLog(Option<Opened>);
 
 #[derive(Debug)]
-struct Queue {
+struct Opened {
+    queue: Arc<Queue>,
     format: LogFormat,
-    waiting: Mutex<Vec<u8>>,
-    filled: Condvar,
-    dropped: AtomicU64,
-    reopen: AtomicBool,
-    closed: AtomicBool,
+    writer: Writer,
+}
+
+/// The lines that a thread has not handed over yet.
+#[derive(Debug, Default)]
+struct Gathered {
+    /// Whether somebody calls [`hand_over`] before the thread sleeps; if not, each line is handed over at once.
+    waits: bool,
+    queue: Option<Arc<Queue>>,
+    lines: Vec<u8>,
+    count: u64,
+    time: Stamp,
+}
+
+/// From now on the lines of this thread are gathered: whoever calls this calls [`hand_over`] before the thread sleeps.
+pub fn gather() {
+    GATHERED.with_borrow_mut(|gathered| gathered.waits = true);
+}
+
+/// Hands over what this thread has gathered.
+pub fn hand_over() {
+    GATHERED.with_borrow_mut(Gathered::hand_over);
 }
 
 impl AccessLog {
@@ -63,123 +72,70 @@ impl AccessLog {
             config::AccessLog::Stdout => Place::Stdout,
             config::AccessLog::File(file) => Place::File(file.value.clone()),
         })?;
-        let queue = Arc::new(Queue {
-            format: config.format,
-            waiting: Mutex::default(),
-            filled: Condvar::new(),
-            dropped: AtomicU64::new(0),
-            reopen: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-        });
+        let queue = Arc::new(Queue::default());
         let shared = queue.clone();
         let writer =
             Writer::start("access-log", move || restarting_thread("access_log", || shared.drain_into(&mut target)))?;
-        Ok(Self { queue: Some(queue), writer: Some(writer) })
+        Ok(Self(Some(Opened { queue, format: config.format, writer })))
     }
 
-    /// Hands a line over; never waits for the disk.
+    /// Writes a line; never waits for the disk.
     pub fn write(&self, line: &Line<'_>) {
-        if let Some(queue) = &self.queue {
-            queue.push(line);
+        if let Some(opened) = &self.0 {
+            GATHERED.with_borrow_mut(|gathered| gathered.add(opened, line));
         }
     }
 
     /// Lines dropped since the start, because the disk or the reader of standard output was too slow or full.
     pub fn dropped(&self) -> u64 {
-        self.queue.as_ref().map_or(0, |queue| queue.dropped.load(Relaxed))
+        self.0.as_ref().map_or(0, |opened| opened.queue.dropped())
     }
 
     /// Opens the file anew before the next line, for logrotate.
     pub fn reopen(&self) {
-        if let Some(queue) = &self.queue {
-            queue.reopen.store(true, Relaxed);
+        if let Some(opened) = &self.0 {
+            opened.queue.reopen();
         }
     }
 }
 
-impl Drop for AccessLog {
+impl Drop for Opened {
     /// Writes what waits, but waits for nobody who does not read it: the process must end.
     fn drop(&mut self) {
-        if let Some(queue) = &self.queue {
-            queue.closed.store(true, Relaxed);
-            // Under the lock the writer is either before its question or waiting already.
-            let _asks_or_waits = queue.lock();
-            queue.filled.notify_one();
-        }
-        if self.writer.as_ref().is_some_and(|writer| !writer.ends_within(LAST_WORDS)) {
+        hand_over();
+        self.queue.close();
+        if !self.writer.ends_within(LAST_WORDS) {
             tracing::warn!("access lines lost at the end: nobody reads them");
         }
     }
 }
 
-impl Queue {
-    /// The line is written before the lock is taken, which all workers share.
-    fn push(&self, line: &Line<'_>) {
-        WRITTEN.with_borrow_mut(|(written, time)| {
-            written.clear();
-            line.append(written, self.format, time.text(wall_tick()));
-            self.append(written);
-        });
-    }
-
-    fn append(&self, written: &[u8]) {
-        let mut waiting = self.lock();
-        let before = waiting.len();
-        if before + written.len() > BUFFER {
-            self.dropped.fetch_add(1, Relaxed);
-            return;
+impl Gathered {
+    fn add(&mut self, log: &Opened, line: &Line<'_>) {
+        if self.queue.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &log.queue)) {
+            self.hand_over();
+            self.queue = Some(log.queue.clone());
         }
-        waiting.extend_from_slice(written);
-        let after = waiting.len();
-        drop(waiting);
-        if before == 0 || (before < ENOUGH && after >= ENOUGH) {
-            self.filled.notify_one();
+        line.append(&mut self.lines, log.format, self.time.text(wall_tick()));
+        self.count += 1;
+        if !self.waits || self.lines.len() >= AT_ONCE {
+            self.hand_over();
         }
     }
 
-    fn drain_into(&self, target: &mut Target) {
-        let (mut batch, mut rest, mut told) = (Vec::new(), Vec::new(), 0);
-        let seldom = Seldom::new();
-        loop {
-            let closed = self.take(&mut batch);
-            batch.splice(..0, rest.drain(..));
-            let dropped = self.dropped.load(Relaxed);
-            if dropped > told {
-                tracing::warn!(lines = dropped - told, "access lines dropped: what reads them is too slow");
-                told = dropped;
-            }
-            if self.reopen.swap(false, Relaxed) {
-                target.reopen();
-            }
-            if let Err(error) = target.write_out(&mut batch) {
-                rest.extend_from_slice(target.rest_of_line(&batch));
-                let lines = batch[rest.len()..].iter().filter(|b| **b == b'\n').count() as u64;
-                told = self.dropped.fetch_add(lines, Relaxed) + lines;
-                if seldom.again().is_some() {
-                    tracing::error!(%error, dropped = told, "access lines could not be written");
-                }
-            }
-            batch.clear();
-            if closed {
-                return;
-            }
+    fn hand_over(&mut self) {
+        if let Some(queue) = self.queue.as_ref().filter(|_| self.count > 0) {
+            queue.append(&self.lines, self.count);
+            self.lines.clear();
+            self.count = 0;
         }
     }
+}
 
-    /// Waits for lines, gathers for a moment, and swaps them out; true when there will be no more.
-    fn take(&self, batch: &mut Vec<u8>) -> bool {
-        let open = || !self.closed.load(Relaxed);
-        let idle = |waiting: &mut Vec<u8>| waiting.is_empty() && open();
-        let few = |waiting: &mut Vec<u8>| waiting.len() < ENOUGH && open();
-        let waiting = self.filled.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
-        let gathered = self.filled.wait_timeout_while(waiting, GATHER, few).unwrap_or_else(PoisonError::into_inner);
-        let (mut waiting, closed) = (gathered.0, !open());
-        std::mem::swap(&mut *waiting, batch);
-        closed
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Gathered {
+    /// The thread ends.
+    fn drop(&mut self) {
+        self.hand_over();
     }
 }
 
@@ -189,6 +145,7 @@ mod tests {
 
     use super::*;
     use crate::telemetry::access_line::tests::line;
+    use crate::telemetry::queue::BUFFER;
 
     fn logged(format: LogFormat, write: impl FnOnce(&AccessLog, &Path)) -> String {
         let folder = tempfile::tempdir().unwrap();
@@ -213,6 +170,29 @@ mod tests {
             log.write(&line("/after"));
         });
         assert!(text.contains("/after"));
+    }
+
+    #[test]
+    fn a_thread_that_gathers_hands_over_when_it_is_asked_or_ends_or_has_enough() {
+        let text = logged(LogFormat::Json, |log, path| {
+            let written = || std::fs::read_to_string(path).unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    gather();
+                    log.write(&line("/asked"));
+                    std::thread::sleep(Duration::from_millis(100));
+                    assert_eq!(written(), "", "it is with its thread");
+                    hand_over();
+                    (0..500).for_each(|_| log.write(&line("/enough")));
+                    while !written().contains("/enough") {
+                        std::thread::yield_now();
+                    }
+                    log.write(&line("/ended"));
+                });
+            });
+        });
+        let counted = |path| text.lines().filter(|line| line.contains(path)).count();
+        assert_eq!((counted("/asked"), counted("/enough"), counted("/ended")), (1, 500, 1));
     }
 
     #[test]

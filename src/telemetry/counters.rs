@@ -69,7 +69,10 @@ pub struct Durations {
 
 /// Counts by names that are part of the program; for what is rare or fails.
 #[derive(Debug, Default)]
-pub struct ByName(Mutex<Vec<(&'static str, u64)>>);
+pub struct ByName(Mutex<Vec<Named>>);
+
+/// A counter and its name.
+pub(super) type Named = (&'static str, Arc<Counter>);
 
 impl Counter {
     /// Adds; only ever called by the thread that owns the counter, so that it costs no more than an addition.
@@ -90,16 +93,17 @@ impl ByName {
 
     /// One more of that name.
     pub fn add(&self, name: &'static str) {
-        let mut counts = lock(&self.0);
-        match counts.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((name, 1)),
-        }
+        named(&mut lock(&self.0), name).add(1);
+    }
+
+    /// The counter of that name, for the one thread that adds to it from then on.
+    pub(super) fn counter(&self, name: &'static str) -> Arc<Counter> {
+        named(&mut lock(&self.0), name).clone()
     }
 
     /// What was counted so far.
     pub fn read(&self) -> Vec<(&'static str, u64)> {
-        lock(&self.0).clone()
+        lock(&self.0).iter().map(|(name, count)| (*name, count.read())).collect()
     }
 }
 
@@ -136,6 +140,15 @@ impl RouteCounters {
         self.received.add(line.received);
         self.sent.add(line.sent);
     }
+}
+
+fn named<'a>(counts: &'a mut Vec<Named>, name: &'static str) -> &'a Arc<Counter> {
+    let known = counts.iter().position(|(known, _)| *known == name);
+    let place = known.unwrap_or_else(|| {
+        counts.push((name, Arc::default()));
+        counts.len() - 1
+    });
+    &counts[place].1
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use tokio_util::task::TaskTracker;
 
 use super::access_line::Line;
-use super::counters::{Counters, RouteCounters};
+use super::counters::{Counters, Named, RouteCounters};
 
 /// The route of requests that no rule decided about.
 const NO_ROUTE: &str = "none";
@@ -18,6 +18,8 @@ const NO_ROUTE: &str = "none";
 pub struct Meter {
     counters: Arc<Counters>,
     routes: RefCell<HashMap<Arc<str>, Arc<RouteCounters>, RandomState>>,
+    /// Those reasons that there were.
+    refusals: RefCell<Vec<Named>>,
 }
 
 /// A connection that is open; dropped, it is not.
@@ -27,7 +29,7 @@ pub struct OpenConnection(Arc<Counters>);
 impl Meter {
     /// A meter that has counted nothing; `tunnels` are its worker's.
     pub fn new(tunnels: TaskTracker) -> Self {
-        Self { counters: Arc::new(Counters::new(tunnels)), routes: RefCell::default() }
+        Self { counters: Arc::new(Counters::new(tunnels)), routes: RefCell::default(), refusals: RefCell::default() }
     }
 
     /// The counters, for those who ask.
@@ -45,7 +47,7 @@ impl Meter {
     pub fn finished(&self, line: &Line<'_>) {
         self.counters.over.add(1);
         if let Some(refusal) = line.refusal {
-            self.counters.refusals.add(refusal);
+            self.refused(refusal);
         }
         let route = line.route.unwrap_or(NO_ROUTE);
         if let Some(known) = self.routes.borrow().get(route) {
@@ -55,6 +57,19 @@ impl Meter {
         let new = self.counters.add_route(route.into());
         new.add(line);
         self.routes.borrow_mut().insert(new.route.clone(), new);
+    }
+}
+
+impl Meter {
+    /// Without the lock of [`Counters::refusals`], but for the first of its reason: who knocks with nothing to show costs little.
+    fn refused(&self, reason: &'static str) {
+        let mut known = self.refusals.borrow_mut();
+        if let Some((_, count)) = known.iter().find(|(name, _)| *name == reason) {
+            return count.add(1);
+        }
+        let count = self.counters.refusals.counter(reason);
+        count.add(1);
+        known.push((reason, count));
     }
 }
 

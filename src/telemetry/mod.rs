@@ -10,6 +10,7 @@ pub mod log;
 mod messages;
 pub mod meter;
 pub mod process;
+mod queue;
 mod stamp;
 mod target;
 pub(crate) mod writable;
