@@ -24,7 +24,7 @@ impl Gateway {
         let (access, presented) = if route.public {
             (Access::Public, None)
         } else {
-            let presented = credentials::present(request.headers(), request.uri().query(), route.sources());
+            let presented = credentials::present(request.headers(), record.uri.query(), route.sources());
             (Access::Session { roles: &route.roles }, presented)
         };
         let pair = presented.as_ref().map(Presented::pair);

@@ -300,7 +300,7 @@ impl From<Refusal> for Refused {
 
 fn judged(request: &Request<()>) -> Result<Option<Authority>, Refusal> {
     let flaw = request.extensions().get::<Flaw>().copied();
-    unambiguous(request, &Last::default(), flaw.map(Refusal::from))
+    unambiguous(request, request.uri(), &Last::default(), flaw.map(Refusal::from))
 }
 
 fn access(route: &Forward) -> Access<'_> {

@@ -64,7 +64,7 @@ impl Worker {
         switches: bool,
     ) -> Result<Outbound, Refusal> {
         let incoming = request.body_mut().take();
-        let target = outbound_target(request.uri(), going.route)?;
+        let target = outbound_target(&going.record.uri, going.route)?;
         let mut outbound = Outbound::new(request.method().clone(), &target);
         going.tell(request.headers(), switches, &mut outbound);
         let body = self.request_body(going, request.headers(), incoming);

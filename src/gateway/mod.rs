@@ -42,7 +42,7 @@ use std::rc::Rc;
 
 use http::header::ORIGIN;
 use http::uri::Authority;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Uri};
 use hyper::body::Incoming;
 
 pub use body::Body;
@@ -88,16 +88,16 @@ impl Worker {
     ) -> Result<Response<Body>, Refusal> {
         let (gateway, rules) = (&*self.gateway, &*record.rules);
         let doubt = record.doubt();
-        upgrade::unfold(request)?;
-        let authority = unambiguous(request, &record.peer.named, doubt)?;
+        upgrade::unfold(request, &record.uri)?;
+        let authority = unambiguous(request, &record.uri, &record.peer.named, doubt)?;
         if let Some(port) = record.peer.redirects_to {
-            return secure::to_https(port, authority.as_ref(), request);
+            return secure::to_https(port, authority.as_ref(), (&record.uri, request.version()));
         }
         if let Some(preflight) = rules.cors.as_ref().and_then(|cors| cors.preflight(request)) {
             return Ok(preflight);
         }
         let names = Names { host: authority::bare_host(authority.as_ref()), sni: record.peer.sni.as_deref() };
-        let rule = rules.routes.select(names, request.uri().path(), request.method())?;
+        let rule = rules.routes.select(names, record.uri.path(), request.method())?;
         record.routed(rule.number);
         match &rule.action {
             // Boxed, so that the future of every other request needs no room for it.
@@ -117,6 +117,7 @@ impl Worker {
 /// The host a request is for, if the request means one thing only.
 fn unambiguous<B>(
     request: &Request<B>,
+    uri: &Uri,
     named: &authority::Last,
     doubt: Option<Refusal>,
 ) -> Result<Option<Authority>, Refusal> {
@@ -125,10 +126,10 @@ fn unambiguous<B>(
         return Err(Refusal::NotImplemented("Method not implemented"));
     }
     framing::judge(request.headers())?;
-    let authority = authority::judge(request.version(), request.uri(), request.headers(), named)?;
-    if request.uri().path() == "*" && *request.method() == Method::OPTIONS {
+    let authority = authority::judge(request.version(), uri, request.headers(), named)?;
+    if uri.path() == "*" && *request.method() == Method::OPTIONS {
         return Ok(authority);
     }
-    target::judge(target::path_of(request.uri())).map_err(|unjudgeable| Refusal::Ambiguous(unjudgeable.0))?;
+    target::judge(target::path_of(uri)).map_err(|unjudgeable| Refusal::Ambiguous(unjudgeable.0))?;
     Ok(authority)
 }

@@ -28,7 +28,8 @@ pub(crate) struct Record {
     pub(crate) request_id: RequestId,
     pub(crate) started: Instant,
     method: Method,
-    uri: Uri,
+    /// What it asks for, as sent.
+    pub(crate) uri: Uri,
     version: Version,
     /// The number of the rule that decided.
     route: Cell<Option<usize>>,
@@ -45,8 +46,8 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Begins at the head of a request.
-    pub(crate) fn begin<B>(worker: &Rc<Worker>, peer: Rc<Peer>, request: &Request<B>) -> Rc<Self> {
+    /// Begins at the head of a request, whose target is taken out: to copy it is cheap on HTTP/1.1 only.
+    pub(crate) fn begin<B>(worker: &Rc<Worker>, peer: Rc<Peer>, request: &mut Request<B>) -> Rc<Self> {
         let rules = worker.rules();
         worker.meter.counters().begun.add(1);
         let mut client = Client::of(&peer, request.headers(), &rules.trusted_proxies);
@@ -58,7 +59,7 @@ impl Record {
             peer,
             started: Instant::now(),
             method: request.method().clone(),
-            uri: request.uri().clone(),
+            uri: std::mem::take(request.uri_mut()),
             version: request.version(),
             route: Cell::new(None),
             user: OnceCell::new(),

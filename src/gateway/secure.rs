@@ -2,7 +2,7 @@
 
 use http::header::{CONNECTION, LOCATION, STRICT_TRANSPORT_SECURITY};
 use http::uri::Authority;
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Response, StatusCode, Uri, Version};
 use serde_json::json;
 
 use super::body::Body;
@@ -37,13 +37,13 @@ impl Hsts {
 
 /// The same host, path and query on the port that speaks TLS. 308, for 301 would let a POST become a GET (RFC 9110, section
 /// 15.4.2). The connection has nothing more to give.
-pub(super) fn to_https<B>(
+pub(super) fn to_https(
     port: u16,
     authority: Option<&Authority>,
-    request: &Request<B>,
+    (uri, version): (&Uri, Version),
 ) -> Result<Response<Body>, Refusal> {
     let host = authority.ok_or(Refusal::Ambiguous("The Host header is missing"))?.host();
-    let target = request.uri().path_and_query().map(|target| target.as_str()).filter(|target| target.starts_with('/'));
+    let target = uri.path_and_query().map(|target| target.as_str()).filter(|target| target.starts_with('/'));
     let target = target.ok_or(Refusal::Ambiguous("The target is no path"))?;
     let place =
         if port == HTTPS { format!("https://{host}{target}") } else { format!("https://{host}:{port}{target}") };
@@ -51,7 +51,7 @@ pub(super) fn to_https<B>(
     let said = json!({ "status": "redirect", "info": "This is served over TLS only" });
     let mut response = json_response(StatusCode::PERMANENT_REDIRECT, &said);
     response.headers_mut().insert(LOCATION, place);
-    if request.version() < Version::HTTP_2 {
+    if version < Version::HTTP_2 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
@@ -62,9 +62,8 @@ mod tests {
     use super::*;
 
     fn place(port: u16, host: &str, uri: &str) -> Option<String> {
-        let request = Request::builder().uri(uri).body(()).unwrap();
-        let authority = host.parse().ok();
-        let response = to_https(port, authority.as_ref(), &request).ok()?;
+        let (uri, authority) = (uri.parse().unwrap(), host.parse().ok());
+        let response = to_https(port, authority.as_ref(), (&uri, Version::HTTP_11)).ok()?;
         Some(response.headers()[LOCATION].to_str().unwrap().to_owned())
     }
 

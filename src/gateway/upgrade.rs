@@ -1,7 +1,7 @@
 //! WebSocket handshakes (RFC 6455, section 4; RFC 8441), checked on both sides; every other upgrade is forgotten.
 
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
 use hyper::body::Body;
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
@@ -25,7 +25,7 @@ pub(crate) struct Handshake {
 ///
 /// # Errors
 /// [`Refusal::NotImplemented`] for another protocol; [`Refusal::Ambiguous`] for a scheme other than http and https.
-pub(crate) fn unfold<B>(request: &mut Request<B>) -> Result<(), Refusal> {
+pub(crate) fn unfold<B>(request: &mut Request<B>, uri: &Uri) -> Result<(), Refusal> {
     if *request.method() != Method::CONNECT {
         return Ok(());
     }
@@ -33,7 +33,7 @@ pub(crate) fn unfold<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     if protocol.as_str() != "websocket" {
         return Err(Refusal::NotImplemented("Only websocket can be connected to"));
     }
-    if !matches!(request.uri().scheme_str(), Some("http" | "https")) {
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
         return Err(Refusal::Ambiguous("The scheme is neither http nor https"));
     }
     *request.method_mut() = Method::GET;

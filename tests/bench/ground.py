@@ -77,8 +77,10 @@ class Ground:
         run(self.gatewarden, "secret", "new", self.folder / "token.key")
         (self.folder / "users.toml").write_text(users())
         os.chmod(self.folder / "users.toml", 0o600)
-        upstream = self.start(LOAD_CORE, self.load, "upstream", stdout=subprocess.PIPE, text=True)
-        self.upstream = upstream.stdout.readline().strip()
+        self.generator = self.start(
+            LOAD_CORE, self.load, "upstream", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.upstream = self.generator.stdout.readline().strip()
         return self
 
     def __exit__(self, *_):
@@ -108,8 +110,11 @@ class Ground:
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def drive(self, peer, *more, task="drive"):
-        """Runs the load generator against a peer; what it measured."""
-        return json.loads(self.run(task, peer, *more))
+        """Lets the upstream's own process drive a peer; what it measured."""
+        words = [task, *map(str, [*self.target(peer), *more])]
+        self.generator.stdin.write(json.dumps(words) + "\n")
+        self.generator.stdin.flush()
+        return json.loads(self.generator.stdout.readline())
 
 
 def users():

@@ -78,7 +78,7 @@ pub fn credentials(bytes: &[u8]) {
         assert!(sources.query && in_query.is_some());
     } else {
         assert!(sources.header && headers.get_all(X_KEY).iter().count() == 1);
-        assert!(headers.len() == 2 && headers[X_ACCESS_TOKEN] == presented.token);
+        assert!(headers.len() == 2 && headers[X_ACCESS_TOKEN] == *presented.token);
         assert!(in_query.is_none() || !(sources.query || sources.forwarded));
     }
 }

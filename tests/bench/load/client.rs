@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
@@ -147,10 +148,13 @@ async fn read(response: Response<Incoming>) -> hyper::Result<(u16, usize)> {
 pub(crate) struct Requests {
     pairs: Rc<[(HeaderValue, HeaderValue)]>,
     next: Rc<Cell<usize>>,
-    path: Rc<str>,
-    protocol: Protocol,
+    uri: Uri,
+    host: Option<HeaderValue>,
     body: Bytes,
 }
+
+const X_KEY: HeaderName = HeaderName::from_static("x-key");
+const X_ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-access-token");
 
 impl Requests {
     pub(crate) fn new(pairs: &Path, path: &str, protocol: Protocol, body: Bytes) -> Self {
@@ -159,21 +163,24 @@ impl Requests {
             let (key, token) = line.split_once(' ').unwrap();
             (key.parse().unwrap(), token.parse().unwrap())
         });
-        Self { pairs: pairs.collect(), next: Rc::default(), path: path.into(), protocol, body }
+        let (uri, host) = match protocol {
+            Protocol::H1 => (path.parse().unwrap(), Some(HeaderValue::from_static("localhost"))),
+            Protocol::H2 => (format!("https://localhost{path}").parse().unwrap(), None),
+        };
+        Self { pairs: pairs.collect(), next: Rc::default(), uri, host, body }
     }
 
     pub(crate) fn next(&self) -> Request<Full<Bytes>> {
         let (key, token) = &self.pairs[self.next.replace(self.next.get() + 1) % self.pairs.len()];
-        let request = match self.protocol {
-            Protocol::H1 => Request::builder().uri(&*self.path).header("host", "localhost"),
-            Protocol::H2 => Request::builder().uri(format!("https://localhost{}", self.path)),
-        };
-        let method = if self.body.is_empty() { "GET" } else { "POST" };
-        let request = request.method(method).header("x-key", key).header("x-access-token", token);
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = if self.body.is_empty() { Method::GET } else { Method::POST };
+        *request.uri_mut() = self.uri.clone();
+        let headers = request.headers_mut();
+        self.host.iter().for_each(|host| drop(headers.insert(HOST, host.clone())));
+        headers.insert(X_KEY, key.clone());
+        headers.insert(X_ACCESS_TOKEN, token.clone());
+        headers.insert(USER_AGENT, HeaderValue::from_static("load"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         request
-            .header("user-agent", "load")
-            .header("content-type", "application/json")
-            .body(Full::new(self.body.clone()))
-            .unwrap()
     }
 }

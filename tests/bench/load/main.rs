@@ -16,6 +16,7 @@ use std::future::Future;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio::runtime::{Builder, LocalOptions};
 
 /// Drives a proxy and says what it cost the client, as one line of JSON.
@@ -31,6 +32,8 @@ struct Command {
 #[derive(Subcommand)]
 enum Task {
     /// Answers from memory: GET /bytes/N, POST /sink, a WebSocket at /socket. Prints its address; has the same port on 127.0.0.2 to 127.0.0.100.
+    /// Then each line of its input is a task, as a JSON array of its words: where client and server share a core, one event loop for
+    /// both spares that core half of its switches.
     Upstream,
     /// Logs in and prints one "key token" a line.
     Login(login::Logins),
@@ -56,6 +59,9 @@ struct Target {
     watch: Vec<u32>,
 }
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs on one thread; the machine's other core is the proxy's.
 fn on_one_thread(task: impl Future<Output = ()>) {
     Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap().block_on(task);
@@ -63,10 +69,31 @@ fn on_one_thread(task: impl Future<Output = ()>) {
 
 fn main() {
     match Command::parse().task {
-        Task::Upstream => on_one_thread(upstream::serve()),
-        Task::Login(logins) => on_one_thread(login::run(logins)),
-        Task::Drive(plan) => on_one_thread(drive::run(plan)),
-        Task::Hold(plan) => on_one_thread(hold::run(plan)),
-        Task::Tunnels(plan) => on_one_thread(tunnels::run(plan)),
+        Task::Upstream => on_one_thread(async {
+            upstream::serve().await;
+            obey().await;
+        }),
+        client => on_one_thread(client.run()),
+    }
+}
+
+impl Task {
+    async fn run(self) {
+        match self {
+            Self::Upstream => unreachable!("there is one, and it reads this"),
+            Self::Login(logins) => login::run(logins).await,
+            Self::Drive(plan) => drive::run(plan).await,
+            Self::Hold(plan) => hold::run(plan).await,
+            Self::Tunnels(plan) => tunnels::run(plan).await,
+        }
+    }
+}
+
+/// Does what each line of the input says, until that ends.
+async fn obey() {
+    let mut lines = BufReader::new(stdin()).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        let words: Vec<String> = serde_json::from_str(&line).unwrap();
+        Command::parse_from(std::iter::once("load".to_owned()).chain(words)).task.run().await;
     }
 }
