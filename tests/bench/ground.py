@@ -102,7 +102,7 @@ class Ground:
     def target(self, peer):
         """Whom the load generator is to drive, and whose CPU time to watch meanwhile."""
         watched = [word for pid in descendants(peer.process.pid) for word in ("--watch", pid)]
-        return ["--target", f"127.0.0.1:{peer.port}", "--ca", self.folder / "certs/ca.pem", *watched]
+        return ["--target", f"127.0.0.1:{peer.port}", *watched]
 
     def run(self, task, peer, *more):
         """What the load generator prints."""

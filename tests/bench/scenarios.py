@@ -107,7 +107,7 @@ class Requests:
             measured = {peer.name: [] for peer in started}
             for turn in range(min(rounds, MOST_PACED)):
                 for peer in rotated(started, turn):
-                    measured[peer.name].append(self.run(place, peer, rate, "--rate", rate, "--awake"))
+                    measured[peer.name].append(self.run(place, peer, rate, "--rate", rate))
             for name, turns in measured.items():
                 figure["peers"][name].setdefault("paced", []).append(paced(rate, turns, measured.get(REFERENCE)))
 

@@ -36,9 +36,6 @@ pub(crate) struct Plan {
     /// Requests a second; latencies count from when each was due. Absent: as fast as they are answered.
     #[arg(long)]
     rate: Option<f64>,
-    /// Never sleep meanwhile, so that what it takes to wake this process is not told as the proxy's latency.
-    #[arg(long)]
-    awake: bool,
     /// Bytes of a request body; makes it a POST.
     #[arg(long, default_value_t = 0)]
     upload: usize,
@@ -89,7 +86,6 @@ pub(crate) async fn run(plan: Plan) {
     } else {
         senders.resize_with(plan.connections, || None);
     }
-    let awake = plan.awake.then(|| tokio::task::spawn_local(stay_awake()));
     let (taken, measured, watch) = (Cell::new(0), RefCell::default(), Watch::begin(&plan.target));
     let run = Rc::new(Run { plan, dialer, requests, taken, watch, measured });
     let mut lanes = JoinSet::new();
@@ -97,17 +93,9 @@ pub(crate) async fn run(plan: Plan) {
         lanes.spawn_local(run.clone().lane(sender));
     }
     while lanes.join_next().await.is_some() {}
-    awake.inspect(|awake| awake.abort());
     let mut measured = run.measured.take();
     measured.resumed = run.dialer.resumed();
     measured.print(&run.watch);
-}
-
-/// The event loop looks for events as long as there is something to do.
-async fn stay_awake() {
-    loop {
-        tokio::task::yield_now().await;
-    }
 }
 
 impl Run {

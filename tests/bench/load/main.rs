@@ -8,12 +8,13 @@ mod drive;
 mod hold;
 mod login;
 mod measured;
+mod plain;
+mod trust;
 mod tunnels;
 mod upstream;
 mod watch;
 
 use std::future::Future;
-use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
@@ -51,9 +52,6 @@ struct Target {
     /// Host and port of the proxy, which speaks TLS.
     #[arg(long)]
     target: std::net::SocketAddr,
-    /// The CA of its certificate, for the name `localhost`.
-    #[arg(long)]
-    ca: PathBuf,
     /// A process of the proxy, whose CPU time is told; may be repeated.
     #[arg(long)]
     watch: Vec<u32>,
