@@ -172,6 +172,12 @@ mod tests {
     }
 
     #[test]
+    fn no_token_is_longer_than_what_is_looked_at() {
+        let (token, _) = load(&[&[7; 32]]).0.unwrap().sign(u64::MAX);
+        assert!(token.expose().len() <= AccessToken::MOST);
+    }
+
+    #[test]
     fn the_first_secret_signs_with_every_byte_of_its_file() {
         let secret: Vec<u8> = [b" \n".as_slice(), &[255; 32], b"\n"].concat();
         let (token, id) = load(&[&secret, &[2; 40]]).0.unwrap().sign(1);

@@ -122,7 +122,10 @@ impl Sessions {
     /// # Errors
     /// [`Rejected`]; [`Rejected::Expired`] only to who holds the right token.
     pub fn authenticate(&self, key: &SessionKey, token: &[u8], now: BootTime) -> Result<Arc<Session>, Rejected> {
-        // Before it is known whether there is a session: how long a refusal takes does not tell, and no lock is held meanwhile.
+        if token.len() > AccessToken::MOST {
+            return Err(Rejected::Unknown);
+        }
+        // Whether there is a session or not, and while no lock is held.
         let digest = TokenDigest::of(token);
         let entry = self.live.get(key).ok_or(Rejected::Unknown)?;
         let session = &entry.key().0;

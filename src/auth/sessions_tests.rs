@@ -76,6 +76,8 @@ fn key_and_token_open_the_session_they_were_issued_for_and_no_other() {
     assert_eq!(fixture.sessions.authenticate(&a.key, b"", at(1)).unwrap_err(), Rejected::Mismatch);
     let unknown = SessionKey::random();
     assert_eq!(fixture.sessions.authenticate(&unknown, b"x", at(1)).unwrap_err(), Rejected::Unknown);
+    let longer_than_any = [b'x'; AccessToken::MOST + 1];
+    assert_eq!(fixture.sessions.authenticate(&a.key, &longer_than_any, at(1)).unwrap_err(), Rejected::Unknown);
 }
 
 #[test]

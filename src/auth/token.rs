@@ -10,6 +10,9 @@ use zeroize::Zeroizing;
 pub struct AccessToken(Zeroizing<String>);
 
 impl AccessToken {
+    /// No token is longer, in bytes.
+    pub(super) const MOST: usize = 256;
+
     pub(super) fn new(jwt: String) -> Self {
         Self(Zeroizing::new(jwt))
     }

@@ -16,8 +16,8 @@ pub(crate) const X_ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-access-
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Presented<'a> {
     pub(crate) key: SessionKey,
-    pub(crate) key_text: Cow<'a, HeaderValue>,
-    pub(crate) token: Cow<'a, HeaderValue>,
+    key_text: Cow<'a, HeaderValue>,
+    token: Cow<'a, HeaderValue>,
 }
 
 /// Where a route takes credentials from.
@@ -68,9 +68,18 @@ impl<'a> Presented<'a> {
 
     /// The same, for as long as anybody wants it.
     pub(crate) fn into_owned(self) -> Presented<'static> {
-        let mut token = self.token.into_owned();
-        token.set_sensitive(true);
-        Presented { key: self.key, key_text: Cow::Owned(self.key_text.into_owned()), token: Cow::Owned(token) }
+        let Self { key, key_text, token } = self;
+        Presented { key, key_text: Cow::Owned(key_text.into_owned()), token: Cow::Owned(token.into_owned()) }
+    }
+
+    /// The key as it was sent: visible ASCII.
+    pub(crate) fn key_text(&self) -> &[u8] {
+        self.key_text.as_bytes()
+    }
+
+    /// The token: visible ASCII.
+    pub(crate) fn token(&self) -> &[u8] {
+        self.token.as_bytes()
     }
 
     fn new(key_text: Cow<'a, HeaderValue>, token: Cow<'a, HeaderValue>) -> Option<Self> {

@@ -73,9 +73,8 @@ impl Gateway {
 
     /// Ends the session of the presented pair.
     pub(crate) fn logout(&self, record: &Record, headers: &HeaderMap) -> Result<Response<Body>, Refusal> {
-        let revoke = |presented: Presented<'_>| {
-            self.sessions.revoke(&presented.key, presented.token.as_bytes(), BootTime::now()).ok()
-        };
+        let revoke =
+            |presented: Presented<'_>| self.sessions.revoke(&presented.key, presented.token(), BootTime::now()).ok();
         let ended = credentials::from_headers(headers).and_then(revoke);
         audit::logout(&self.audit, record, ended.as_deref());
         record.asked_by(ended.ok_or(Refusal::BadCaller)?.user());

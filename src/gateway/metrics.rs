@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Gateway;
 use crate::auth::Ended;
 use crate::panics;
-use crate::telemetry::counters::{BOUNDS, ByName, CLASSES, Counters, METHODS, RouteCounters};
+use crate::telemetry::counters::{BOUNDS, CLASSES, Counters, METHODS, RouteCounters};
 use crate::telemetry::exposition::{Exposition, Kind, Syntax};
 use crate::telemetry::{log, process};
 
@@ -55,7 +55,7 @@ impl Gateway {
     }
 
     fn sessions_and_logins(&self, text: &mut Exposition, workers: &[Arc<Counters>]) {
-        by_name(text, ("gatewarden_logins", "Logins, by what became of them.", "result"), workers, |w| &w.logins);
+        by_name(text, ("gatewarden_logins", "Logins, by what became of them.", "result"), workers, |w| w.logins.read());
         text.family(Kind::Gauge, "gatewarden_sessions", "Sessions, and those that ended within the last minute.");
         text.sample(&[], self.sessions.len());
         text.family(Kind::Counter, "gatewarden_sessions_issued", "Sessions issued.");
@@ -130,7 +130,7 @@ fn requests(text: &mut Exposition, workers: &[Arc<Counters>]) {
     text.family(Kind::Gauge, "gatewarden_requests_in_flight", "Requests under way, tunnels included.")
         .sample(&[], under_way);
     by_name(text, ("gatewarden_refusals", "Requests refused or broken off, by reason.", "reason"), workers, |w| {
-        &w.refusals
+        w.refusals.read()
     });
 }
 
@@ -170,7 +170,7 @@ fn connections(text: &mut Exposition, workers: &[Arc<Counters>]) {
     text.sample(&[], accepted.saturating_sub(closed));
     text.family(Kind::Counter, "gatewarden_connections_accepted", "Connections accepted.").sample(&[], accepted);
     let help = "Connections that ended before they were done, by reason.";
-    by_name(text, ("gatewarden_connections_broken", help, "reason"), workers, |worker| &worker.broken);
+    by_name(text, ("gatewarden_connections_broken", help, "reason"), workers, |worker| worker.broken.read());
     text.family(Kind::Gauge, "gatewarden_tunnels", "Open tunnels.").sample(&[], tunnels);
 }
 
@@ -179,10 +179,10 @@ fn by_name(
     text: &mut Exposition,
     (name, help, label): (&'static str, &str, &'static str),
     workers: &[Arc<Counters>],
-    counts: impl Fn(&Counters) -> &ByName,
+    counts: impl Fn(&Counters) -> Vec<(&'static str, u64)>,
 ) {
     let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
-    for (value, count) in workers.iter().flat_map(|worker| counts(worker).read()) {
+    for (value, count) in workers.iter().flat_map(|worker| counts(worker)) {
         *sums.entry(value).or_default() += count;
     }
     text.family(Kind::Counter, name, help);

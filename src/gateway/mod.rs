@@ -91,7 +91,7 @@ impl Worker {
         upgrade::unfold(request, &record.uri)?;
         let authority = unambiguous(request, &record.uri, &record.peer.named, doubt)?;
         if let Some(port) = record.peer.redirects_to {
-            return secure::to_https(port, authority.as_ref(), (&record.uri, request.version()));
+            return secure::to_https(port, authority.as_ref(), &record.uri, request.version());
         }
         if let Some(preflight) = rules.cors.as_ref().and_then(|cors| cors.preflight(request)) {
             return Ok(preflight);

@@ -28,7 +28,7 @@ pub(crate) struct Record {
     pub(crate) request_id: RequestId,
     pub(crate) started: Instant,
     method: Method,
-    /// What it asks for, as sent.
+    /// What it asks for. The request itself says `*` from here on, for which there is no rule.
     pub(crate) uri: Uri,
     version: Version,
     /// The number of the rule that decided.
@@ -59,7 +59,7 @@ impl Record {
             peer,
             started: Instant::now(),
             method: request.method().clone(),
-            uri: std::mem::take(request.uri_mut()),
+            uri: std::mem::replace(request.uri_mut(), Uri::from_static("*")),
             version: request.version(),
             route: Cell::new(None),
             user: OnceCell::new(),
@@ -223,6 +223,6 @@ impl Drop for Record {
 
 impl std::fmt::Debug for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Record").field("request_id", &self.request_id).finish_non_exhaustive()
+        f.debug_struct("Record").field("request_id", &self.request_id.as_str()).finish_non_exhaustive()
     }
 }

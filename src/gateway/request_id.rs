@@ -8,7 +8,6 @@ use crate::hex::hex_digits;
 const LONGEST: usize = 16 + 1 + 16;
 
 /// The id of one request.
-#[derive(Debug)]
 pub(crate) enum RequestId {
     /// A trusted proxy's own: `[A-Za-z0-9._-]{1,128}`.
     Told(HeaderValue),

@@ -33,8 +33,8 @@ impl Going<'_> {
             rules.identity.introduce_client(client, outbound);
         }
         if let Some(presented) = &self.presented {
-            outbound.field(&X_KEY, &presented.key_text);
-            outbound.field(&X_ACCESS_TOKEN, &presented.token);
+            outbound.plain(&X_KEY, presented.key_text());
+            outbound.plain(&X_ACCESS_TOKEN, presented.token());
         }
     }
 

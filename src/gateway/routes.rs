@@ -127,6 +127,7 @@ impl Routes {
 
     /// The path of a rule as configured; what names it in logs.
     pub(crate) fn label(&self, number: usize) -> &str {
+        debug_assert!(number < self.labels.len(), "each rule has one");
         self.labels.get(number).map_or("", AsRef::as_ref)
     }
 

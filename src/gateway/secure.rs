@@ -40,7 +40,8 @@ impl Hsts {
 pub(super) fn to_https(
     port: u16,
     authority: Option<&Authority>,
-    (uri, version): (&Uri, Version),
+    uri: &Uri,
+    version: Version,
 ) -> Result<Response<Body>, Refusal> {
     let host = authority.ok_or(Refusal::Ambiguous("The Host header is missing"))?.host();
     let target = uri.path_and_query().map(|target| target.as_str()).filter(|target| target.starts_with('/'));
@@ -63,7 +64,7 @@ mod tests {
 
     fn place(port: u16, host: &str, uri: &str) -> Option<String> {
         let (uri, authority) = (uri.parse().unwrap(), host.parse().ok());
-        let response = to_https(port, authority.as_ref(), (&uri, Version::HTTP_11)).ok()?;
+        let response = to_https(port, authority.as_ref(), &uri, Version::HTTP_11).ok()?;
         Some(response.headers()[LOCATION].to_str().unwrap().to_owned())
     }
 

@@ -50,16 +50,15 @@ impl Post {
         std::thread::Builder::new().name(name).spawn(move || {
             // Kept here, so that what a panic ends are its connections and not its listeners.
             let mut front = self.front.take().map(Rc::new);
-            access_log::gather();
             restarting_thread("worker", || {
+                // Before the event loop, so that it sees what that leaves.
+                let _gathering = access_log::gather();
                 let mut builder = Builder::new_current_thread();
                 match builder.enable_all().on_thread_park(access_log::hand_over).build_local(LocalOptions::default()) {
                     Ok(runtime) => runtime.block_on(self.work(&mut front)),
                     Err(error) => tracing::error!(%error, "a worker has no event loop"),
                 }
             });
-            // While the gateway lives, and with it the log.
-            access_log::hand_over();
         })
     }
 
@@ -74,6 +73,7 @@ impl Post {
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let attendants = [
             spawn_local(restarting("parking", async move || lot.attend().await)),
+            spawn_local(restarting("handing_over", hand_over_now_and_then)),
             spawn_local(restarting("watching", async move || pools.soon.attend().await)),
         ];
         let taking = restarting("worker_loop", async || {
@@ -86,11 +86,7 @@ impl Post {
                         }
                         None => break,
                     },
-                    _ = sweeps.tick() => {
-                        worker.sweep(BootTime::now());
-                        // One that is never idle does not park.
-                        access_log::hand_over();
-                    }
+                    _ = sweeps.tick() => worker.sweep(BootTime::now()),
                 }
             }
         });
@@ -104,6 +100,15 @@ impl Post {
         for attendant in attendants {
             attendant.abort();
         }
+    }
+}
+
+/// A loop that is never idle does not park.
+async fn hand_over_now_and_then() {
+    let mut ticks = interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        access_log::hand_over();
     }
 }
 

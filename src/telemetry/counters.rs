@@ -35,7 +35,7 @@ pub struct Counters {
     /// Tunnels that are open.
     pub tunnels: TaskTracker,
     /// Requests that the gateway refused or that broke off, by reason.
-    pub refusals: ByName,
+    pub refusals: Named,
     /// Logins, by what became of them.
     pub logins: ByName,
     /// Connections that ended before they were done, by reason.
@@ -69,10 +69,11 @@ pub struct Durations {
 
 /// Counts by names that are part of the program; for what is rare or fails.
 #[derive(Debug, Default)]
-pub struct ByName(Mutex<Vec<Named>>);
+pub struct ByName(Mutex<Vec<(&'static str, u64)>>);
 
-/// A counter and its name.
-pub(super) type Named = (&'static str, Arc<Counter>);
+/// Counters by names that are part of the program, each added to by one thread alone.
+#[derive(Debug, Default)]
+pub struct Named(Mutex<Vec<(&'static str, Arc<Counter>)>>);
 
 impl Counter {
     /// Adds; only ever called by the thread that owns the counter, so that it costs no more than an addition.
@@ -93,12 +94,25 @@ impl ByName {
 
     /// One more of that name.
     pub fn add(&self, name: &'static str) {
-        named(&mut lock(&self.0), name).add(1);
+        let mut counts = lock(&self.0);
+        match counts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((name, 1)),
+        }
     }
 
-    /// The counter of that name, for the one thread that adds to it from then on.
-    pub(super) fn counter(&self, name: &'static str) -> Arc<Counter> {
-        named(&mut lock(&self.0), name).clone()
+    /// What was counted so far.
+    pub fn read(&self) -> Vec<(&'static str, u64)> {
+        lock(&self.0).clone()
+    }
+}
+
+impl Named {
+    /// A new counter of that name, for whoever has none of that name yet.
+    pub(super) fn add(&self, name: &'static str) -> Arc<Counter> {
+        let new = Arc::<Counter>::default();
+        lock(&self.0).push((name, new.clone()));
+        new
     }
 
     /// What was counted so far.
@@ -140,15 +154,6 @@ impl RouteCounters {
         self.received.add(line.received);
         self.sent.add(line.sent);
     }
-}
-
-fn named<'a>(counts: &'a mut Vec<Named>, name: &'static str) -> &'a Arc<Counter> {
-    let known = counts.iter().position(|(known, _)| *known == name);
-    let place = known.unwrap_or_else(|| {
-        counts.push((name, Arc::default()));
-        counts.len() - 1
-    });
-    &counts[place].1
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use tokio_util::task::TaskTracker;
 
 use super::access_line::Line;
-use super::counters::{Counters, Named, RouteCounters};
+use super::counters::{Counter, Counters, RouteCounters};
 
 /// The route of requests that no rule decided about.
 const NO_ROUTE: &str = "none";
@@ -19,7 +19,7 @@ pub struct Meter {
     counters: Arc<Counters>,
     routes: RefCell<HashMap<Arc<str>, Arc<RouteCounters>, RandomState>>,
     /// Those reasons that there were.
-    refusals: RefCell<Vec<Named>>,
+    refusals: RefCell<Vec<(&'static str, Arc<Counter>)>>,
 }
 
 /// A connection that is open; dropped, it is not.
@@ -58,16 +58,14 @@ impl Meter {
         new.add(line);
         self.routes.borrow_mut().insert(new.route.clone(), new);
     }
-}
 
-impl Meter {
     /// Without the lock of [`Counters::refusals`], but for the first of its reason: who knocks with nothing to show costs little.
     fn refused(&self, reason: &'static str) {
         let mut known = self.refusals.borrow_mut();
         if let Some((_, count)) = known.iter().find(|(name, _)| *name == reason) {
             return count.add(1);
         }
-        let count = self.counters.refusals.counter(reason);
+        let count = self.counters.refusals.add(reason);
         count.add(1);
         known.push((reason, count));
     }

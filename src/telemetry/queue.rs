@@ -122,3 +122,56 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Waits until the thread that takes is asleep.
+    fn until_it_sleeps(queue: &Queue) {
+        while !queue.lock().sleeps {
+            std::thread::yield_now();
+        }
+    }
+
+    /// What one [`Queue::take`] brings, and whether it was the last; `meanwhile` is done once it sleeps.
+    fn taken(queue: &Queue, meanwhile: impl FnOnce()) -> (Vec<u8>, bool) {
+        std::thread::scope(|scope| {
+            let taking = scope.spawn(|| {
+                let mut batch = Vec::new();
+                let closed = queue.take(&mut batch);
+                (batch, closed)
+            });
+            until_it_sleeps(queue);
+            meanwhile();
+            taking.join().unwrap()
+        })
+    }
+
+    #[test]
+    fn who_sleeps_is_woken_by_the_first_line_and_by_the_end() {
+        let queue = Queue::default();
+        assert_eq!(taken(&queue, || queue.append(b"a\n", 1)), (b"a\n".to_vec(), false));
+        assert_eq!(taken(&queue, || queue.close()), (Vec::new(), true));
+    }
+
+    #[test]
+    fn what_was_there_at_the_end_is_taken_with_it() {
+        let queue = Queue::default();
+        queue.append(b"a\n", 1);
+        queue.close();
+        let mut batch = Vec::new();
+        assert!(queue.take(&mut batch));
+        assert_eq!(batch, b"a\n");
+    }
+
+    #[test]
+    fn lines_are_taken_over_all_or_none() {
+        let queue = Queue::default();
+        queue.append(&vec![b'x'; BUFFER - 1], 1);
+        queue.append(b"two\nlines\n", 2);
+        assert_eq!((queue.dropped(), queue.lock().lines.len()), (2, BUFFER - 1));
+        queue.append(b"\n", 1);
+        assert_eq!((queue.dropped(), queue.lock().lines.len()), (2, BUFFER));
+    }
+}

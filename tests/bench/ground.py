@@ -80,7 +80,7 @@ class Ground:
         self.generator = self.start(
             LOAD_CORE, self.load, "upstream", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.upstream = self.generator.stdout.readline().strip()
+        self.upstream = self.heard("upstream").strip()
         return self
 
     def __exit__(self, *_):
@@ -112,9 +112,18 @@ class Ground:
     def drive(self, peer, *more, task="drive"):
         """Lets the upstream's own process drive a peer; what it measured."""
         words = [task, *map(str, [*self.target(peer), *more])]
-        self.generator.stdin.write(json.dumps(words) + "\n")
-        self.generator.stdin.flush()
-        return json.loads(self.generator.stdout.readline())
+        try:
+            self.generator.stdin.write(json.dumps(words) + "\n")
+            self.generator.stdin.flush()
+        except BrokenPipeError:
+            pass
+        return json.loads(self.heard(*words))
+
+    def heard(self, *words):
+        """A line of the load generator's, which it was asked for so."""
+        if line := self.generator.stdout.readline():
+            return line
+        raise RuntimeError(f"the load generator ended with {self.generator.wait(20)} at: {' '.join(words)}")
 
 
 def users():

@@ -119,6 +119,7 @@ class Requests:
         )
         bad = measured["errors"] + measured["unexpected"]
         assert bad == 0, f"{peer.name}: {bad} of {requests} requests went wrong"
+        assert measured["requests"] == requests, f"{peer.name}: {measured['requests']} of {requests} requests were made"
         # Those opened at first, side by side, have nothing to take up.
         enough = requests - 8 if self.resume else 0
         assert enough <= measured["resumed"] <= self.resume * requests, f"{peer.name}: {measured['resumed']} resumed"

@@ -1,14 +1,12 @@
-//! Connections to the proxy under test: TLS, then HTTP/1.1 or HTTP/2, and requests with rotating pairs.
+//! Connections to the proxy under test: TLS, then HTTP/1.1 or HTTP/2.
 
 use std::cell::Cell;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
-use http::header::{CONTENT_TYPE, USER_AGENT};
-use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use http::Request;
 use rustls::HandshakeKind;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
@@ -18,8 +16,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::Target;
-use super::{plain, trust};
+use super::requests::Asked;
+use super::{Target, plain, trust};
 
 /// What a browser offers, roughly: no answer here waits for its client to make room.
 const STREAM_WINDOW: u32 = 2 << 20;
@@ -99,12 +97,6 @@ pub(crate) enum Sender {
     H2(SendRequest<Bytes>),
 }
 
-/// A request, as its protocol wants it: head and body, or one piece.
-pub(crate) enum Asked {
-    H1(Bytes, Bytes),
-    H2(Box<Request<()>>, Bytes),
-}
-
 impl Sender {
     /// Sends a request and reads its answer to the end; the status and the length.
     pub(crate) async fn exchange(&mut self, asked: Asked) -> Result<(u16, usize), Box<dyn std::error::Error>> {
@@ -137,69 +129,4 @@ async fn stream(sender: &mut SendRequest<Bytes>, request: Request<()>, body: Byt
         body.flow_control().release_capacity(part.len())?;
     }
     Ok((head.status.as_u16(), length))
-}
-
-/// Requests for one path, each with the next pair. The heads of HTTP/1.1 are in words already.
-#[derive(Clone)]
-pub(crate) struct Requests {
-    pairs: Rc<[Pair]>,
-    next: Rc<Cell<usize>>,
-    uri: Uri,
-    body: Bytes,
-}
-
-enum Pair {
-    Head(Bytes),
-    Values(HeaderValue, HeaderValue),
-}
-
-const X_KEY: HeaderName = HeaderName::from_static("x-key");
-const X_ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-access-token");
-
-impl Requests {
-    pub(crate) fn new(pairs: &Path, path: &str, protocol: Protocol, body: Bytes) -> Self {
-        let lines = std::fs::read_to_string(pairs).unwrap();
-        let pairs = lines.lines().map(|line| {
-            let (key, token) = line.split_once(' ').unwrap();
-            match protocol {
-                Protocol::H1 => Pair::Head(head(path, &format!("x-key: {key}\r\nx-access-token: {token}\r\n"), &body)),
-                Protocol::H2 => Pair::Values(key.parse().unwrap(), token.parse().unwrap()),
-            }
-        });
-        let uri = format!("https://localhost{path}").parse().unwrap();
-        Self { pairs: pairs.collect(), next: Rc::default(), uri, body }
-    }
-
-    pub(crate) fn next(&self) -> Asked {
-        match &self.pairs[self.next.replace(self.next.get() + 1) % self.pairs.len()] {
-            Pair::Head(head) => Asked::H1(head.clone(), self.body.clone()),
-            Pair::Values(key, token) => Asked::H2(Box::new(self.request(key, token)), self.body.clone()),
-        }
-    }
-
-    fn request(&self, key: &HeaderValue, token: &HeaderValue) -> Request<()> {
-        let mut request = Request::new(());
-        *request.method_mut() = method(&self.body);
-        *request.uri_mut() = self.uri.clone();
-        let headers = request.headers_mut();
-        headers.insert(X_KEY, key.clone());
-        headers.insert(X_ACCESS_TOKEN, token.clone());
-        headers.insert(USER_AGENT, HeaderValue::from_static("load"));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        request
-    }
-}
-
-fn method(body: &Bytes) -> Method {
-    if body.is_empty() { Method::GET } else { Method::POST }
-}
-
-/// The head of a request of HTTP/1.1; `more` are lines of it.
-pub(crate) fn head(path: &str, more: &str, body: &Bytes) -> Bytes {
-    let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
-    format!(
-        "{} {path} HTTP/1.1\r\nhost: localhost\r\n{more}user-agent: load\r\ncontent-type: application/json\r\n{length}\r\n",
-        method(body)
-    )
-    .into()
 }

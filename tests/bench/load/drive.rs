@@ -10,8 +10,9 @@ use tokio::task::JoinSet;
 
 use super::Target;
 use super::alarm::Alarm;
-use super::client::{Dialer, Protocol, Requests, Sender};
+use super::client::{Dialer, Protocol, Sender};
 use super::measured::Measured;
+use super::requests::Requests;
 use super::watch::Watch;
 
 /// What to send.
@@ -92,7 +93,9 @@ pub(crate) async fn run(plan: Plan) {
     for sender in senders {
         lanes.spawn_local(run.clone().lane(sender));
     }
-    while lanes.join_next().await.is_some() {}
+    while let Some(lane) = lanes.join_next().await {
+        lane.expect("a lane goes to its end");
+    }
     let mut measured = run.measured.take();
     measured.resumed = run.dialer.resumed();
     measured.print(&run.watch);

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 
 use super::Target;
-use super::client::{Dialer, Protocol, Requests};
+use super::client::{Dialer, Protocol};
+use super::requests::Requests;
 
 /// How many.
 #[derive(clap::Args)]

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::Target;
-use super::client::{Dialer, Protocol, Sender, head};
+use super::client::{Dialer, Protocol, Sender};
+use super::requests::head;
 
 /// Who logs in and how often.
 #[derive(clap::Args)]

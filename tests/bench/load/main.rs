@@ -9,6 +9,7 @@ mod hold;
 mod login;
 mod measured;
 mod plain;
+mod requests;
 mod trust;
 mod tunnels;
 mod upstream;
@@ -32,10 +33,17 @@ struct Command {
 
 #[derive(Subcommand)]
 enum Task {
+    #[command(flatten)]
+    Client(Client),
     /// Answers from memory: GET /bytes/N, POST /sink, a WebSocket at /socket. Prints its address; has the same port on 127.0.0.2 to 127.0.0.100.
     /// Then each line of its input is a task, as a JSON array of its words: where client and server share a core, one event loop for
     /// both spares that core half of its switches.
     Upstream,
+}
+
+/// What drives a proxy.
+#[derive(Subcommand)]
+enum Client {
     /// Logs in and prints one "key token" a line.
     Login(login::Logins),
     /// Sends requests and prints how many, in what time, with what latencies.
@@ -68,17 +76,18 @@ fn on_one_thread(task: impl Future<Output = ()>) {
 fn main() {
     match Command::parse().task {
         Task::Upstream => on_one_thread(async {
-            upstream::serve().await;
-            obey().await;
+            tokio::select! {
+                () = upstream::serve() => {}
+                () = obey() => {}
+            }
         }),
-        client => on_one_thread(client.run()),
+        Task::Client(client) => on_one_thread(client.run()),
     }
 }
 
-impl Task {
+impl Client {
     async fn run(self) {
         match self {
-            Self::Upstream => unreachable!("there is one, and it reads this"),
             Self::Login(logins) => login::run(logins).await,
             Self::Drive(plan) => drive::run(plan).await,
             Self::Hold(plan) => hold::run(plan).await,
@@ -92,6 +101,8 @@ async fn obey() {
     let mut lines = BufReader::new(stdin()).lines();
     while let Some(line) = lines.next_line().await.unwrap() {
         let words: Vec<String> = serde_json::from_str(&line).unwrap();
-        Command::parse_from(std::iter::once("load".to_owned()).chain(words)).task.run().await;
+        let command = Command::parse_from(std::iter::once("load".to_owned()).chain(words));
+        let Task::Client(client) = command.task else { panic!("there is an upstream") };
+        client.run().await;
     }
 }

@@ -10,6 +10,9 @@ use tokio_rustls::client::TlsStream;
 /// The largest answer that is kept for [`Connection::answer`]; more is thrown away as it comes.
 const KEPT: usize = 64 << 10;
 
+/// The longest body that leaves in one record with its head.
+const JOINED: usize = 8 << 10;
+
 /// A connection over which one request after the other goes.
 pub(crate) struct Connection {
     stream: Box<TlsStream<TcpStream>>,
@@ -19,7 +22,8 @@ pub(crate) struct Connection {
 /// What an answer's head says.
 struct Head {
     status: u16,
-    bytes: usize,
+    /// How long it is, and how long the body behind it, in bytes.
+    length: usize,
     body: usize,
 }
 
@@ -31,8 +35,12 @@ impl Connection {
     /// Sends a request and reads its answer to the end; the status and the length.
     pub(crate) async fn exchange(&mut self, head: &[u8], body: &[u8]) -> io::Result<(u16, usize)> {
         self.received.clear();
-        self.stream.write_all(head).await?;
-        self.stream.write_all(body).await?;
+        if body.len() > JOINED {
+            self.stream.write_all(head).await?;
+            self.stream.write_all(body).await?;
+        } else {
+            self.stream.write_all(&[head, body].concat()).await?;
+        }
         self.stream.flush().await?;
         let head = loop {
             self.read().await?;
@@ -40,18 +48,18 @@ impl Connection {
                 break head;
             }
         };
-        self.received.advance(head.bytes);
-        let mut left = head.body - self.received.len().min(head.body);
-        while left > 0 {
+        self.received.advance(head.length);
+        let mut came = self.received.len();
+        while came < head.body {
             if self.received.len() > KEPT {
                 self.received.clear();
             }
-            left -= self.read().await?.min(left);
+            came += self.read().await?;
         }
-        Ok((head.status, head.body))
+        if came > head.body { Err(io::ErrorKind::InvalidData.into()) } else { Ok((head.status, head.body)) }
     }
 
-    /// The body of the last answer, if that was short.
+    /// The body of the last answer, if that was short; else what came of it last.
     pub(crate) fn answer(&self) -> &[u8] {
         &self.received
     }
@@ -68,11 +76,11 @@ fn head_of(received: &[u8]) -> io::Result<Option<Head>> {
     let mut fields = [httparse::EMPTY_HEADER; 32];
     let mut answer = httparse::Response::new(&mut fields);
     let Ok(parsed) = answer.parse(received) else { return Err(io::ErrorKind::InvalidData.into()) };
-    let httparse::Status::Complete(bytes) = parsed else { return Ok(None) };
-    let length = answer.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-length"));
-    let body = length.and_then(|length| std::str::from_utf8(length.value).ok()?.parse().ok());
+    let httparse::Status::Complete(length) = parsed else { return Ok(None) };
+    let announced = answer.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-length"));
+    let body = announced.and_then(|announced| std::str::from_utf8(announced.value).ok()?.parse().ok());
     match (answer.code, body) {
-        (Some(status), Some(body)) => Ok(Some(Head { status, bytes, body })),
+        (Some(status), Some(body)) => Ok(Some(Head { status, length, body })),
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }

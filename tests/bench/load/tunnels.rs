@@ -46,7 +46,9 @@ pub(crate) async fn run(plan: Plan) {
     for socket in sockets {
         lanes.spawn_local(echo(socket, (plan.messages, plan.size), measured.clone()));
     }
-    while lanes.join_next().await.is_some() {}
+    while let Some(lane) = lanes.join_next().await {
+        lane.expect("a lane goes to its end");
+    }
     measured.take().print(&watch);
 }
 

@@ -22,17 +22,17 @@ const MOST: usize = 1 << 20;
 /// So many loopback addresses with the same port: each is another server to a proxy.
 const ADDRESSES: u8 = 100;
 
-/// Serves from now on; prints where.
+/// Prints where it serves, and serves until it can't.
 pub(crate) async fn serve() {
     let memory = Bytes::from(vec![b'd'; MOST]);
     let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = first.local_addr().unwrap();
-    tokio::task::spawn_local(accept(first, memory.clone()));
     for last in 2..=ADDRESSES {
         let more = TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), address.port())).await.unwrap();
         tokio::task::spawn_local(accept(more, memory.clone()));
     }
     println!("{address}");
+    accept(first, memory).await;
 }
 
 async fn accept(listener: TcpListener, memory: Bytes) {
