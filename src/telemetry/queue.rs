@@ -11,8 +11,9 @@ use crate::seldom::Seldom;
 pub(super) const BUFFER: usize = 4 << 20;
 /// How long lines are gathered before they are written together, unless there are [`ENOUGH`] before.
 const GATHER: Duration = Duration::from_millis(20);
-/// Bytes that are written at once: more would push out of the cache what the workers have in it.
-const ENOUGH: usize = 64 << 10;
+/// Bytes that are written at once. Less wakes the thread more often, which costs more than the write; more pushes out of the cache what
+/// the workers have in it.
+const ENOUGH: usize = 256 << 10;
 
 /// Between those who write lines and the one thread that hands them to the disk.
 #[derive(Debug, Default)]
