@@ -149,13 +149,6 @@ impl Gathered {
     }
 }
 
-impl Drop for Gathered {
-    /// The thread ends.
-    fn drop(&mut self) {
-        self.hand_over();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -207,19 +200,6 @@ mod tests {
         });
         let counted = |path| text.lines().filter(|line| line.contains(path)).count();
         assert_eq!((counted("/asked"), counted("/enough"), counted("/at once")), (1, 100, 1));
-    }
-
-    #[test]
-    fn a_thread_that_ends_hands_over() {
-        let text = logged(LogFormat::Json, |log, _| {
-            std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    std::mem::forget(gather());
-                    log.write(&line("/ended"));
-                });
-            });
-        });
-        assert!(text.contains("/ended"));
     }
 
     #[test]
