@@ -54,7 +54,7 @@ pub struct Full;
 /// Why a key and a token open nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejected {
-    /// There is no session with that key.
+    /// There is no session with that key, or no token is as long as that.
     Unknown,
     /// There is one, with another token.
     Mismatch,
