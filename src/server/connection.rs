@@ -39,6 +39,9 @@ use crate::panics::Witness;
 /// Bytes that wait for the socket, or between it and a body, before whoever writes more waits too.
 pub(super) const BUFFER: usize = 64 * 1024;
 
+/// The largest part of a body that is read at once over HTTP/1.1, in bytes: each part is sent on by itself, and wakes the server.
+const PART: usize = 128 * 1024;
+
 /// A connection that was accepted, on its way to a worker.
 #[derive(Debug)]
 pub(crate) struct Accepted {
@@ -136,7 +139,7 @@ impl Serving {
             // It looks for no end of a client that waits: `Strict` does.
             .half_close(true)
             .max_header_size(self.limits.header_bytes)
-            .max_buf_size(self.limits.header_bytes.max(BUFFER));
+            .max_buf_size(self.limits.header_bytes.max(PART));
         let bounds = Bounds { giving: Some(&giving), lot: Some(&self.lot), ..self.bounds(&activity) };
         parking::serve(stream, service, &builder, bounds).await
     }
