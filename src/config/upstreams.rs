@@ -55,8 +55,24 @@ fn upstream(section: &mut Section<'_>) -> Upstream {
         requests_per_server: section.optional_count("requests_per_server", 1_000_000),
         connect_timeout: section.parsed_or("connect_timeout", Duration::from_secs(2), positive_duration),
         response_timeout: section.parsed_or("response_timeout", Duration::from_secs(600), positive_duration),
+        busy_poll: section.parsed_or("busy_poll", None, busy_poll),
         idle_timeout: section.parsed_or("idle_timeout", Duration::from_secs(4), duration),
     }
+}
+
+/// A worker that looks for answers does nothing else, and an answer that takes longer than this is not worth the wait.
+const LONGEST_LOOK: Duration = Duration::from_millis(1);
+
+fn busy_poll(text: &str) -> Result<Option<Duration>, Wrong> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let lasts = duration(text)?;
+    if lasts.is_zero() || lasts > LONGEST_LOOK {
+        let fix = "give 1ms at most, such as \"60us\", or say \"none\"";
+        return Err(Wrong::new(format!("{} is no time to look for an answer", quoted(text)), fix));
+    }
+    Ok(Some(lasts))
 }
 
 /// How servers with TLS are verified.
@@ -103,9 +119,25 @@ mod tests {
         let api = &config.upstreams["api"];
         assert_eq!((api.host, api.connect_timeout), (HostPolicy::Preserve, Duration::from_secs(2)));
         assert_eq!((api.response_timeout, api.idle_timeout), (Duration::from_secs(600), Duration::from_secs(4)));
+        assert_eq!(api.busy_poll, None);
         let b = &config.upstreams["b-1"];
         let second = ServerAddress::Tcp { tls: false, host: Host::Name("c".into()), port: 81 };
         assert_eq!((b.servers.len(), &b.servers[1].value, b.host), (2, &second, HostPolicy::Server));
+    }
+
+    #[test]
+    fn answers_are_looked_for_a_moment_at_most() {
+        let busy_poll =
+            |text: &str| good(&format!("[upstreams.b]\nservers = [\"http://b\"]\nbusy_poll = \"{text}\"\n"));
+        let read = |text: &str| busy_poll(text).upstreams["b"].busy_poll;
+        assert_eq!(
+            (read("60us"), read("1ms"), read("none")),
+            (Some(Duration::from_micros(60)), Some(LONGEST_LOOK), None)
+        );
+        for text in ["2ms", "60", "0s", "0us"] {
+            let problems = bad(&format!("[upstreams.b]\nservers = [\"http://b\"]\nbusy_poll = \"{text}\"\n"));
+            assert!(problems[0].starts_with("upstreams.b.busy_poll: "), "{text}: {problems:?}");
+        }
     }
 
     #[test]

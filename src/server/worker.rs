@@ -74,7 +74,7 @@ impl Post {
         let attendants = [
             spawn_local(restarting("parking", async move || lot.attend().await)),
             spawn_local(restarting("handing_over", hand_over_now_and_then)),
-            spawn_local(restarting("watching", async move || pools.soon.attend().await)),
+            spawn_local(restarting("watching", async move || pools.attend().await)),
         ];
         let taking = restarting("worker_loop", async || {
             loop {

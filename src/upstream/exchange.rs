@@ -217,6 +217,7 @@ impl<'a> Exchange<'a> {
             let since = if conversation.is_reused() { request.began } else { Instant::now() };
             let patience = Patience::since(since, self.upstream.policy.response_timeout, progress.clone());
             step_aside().await;
+            let _due = self.upstream.policy.busy_poll.map(|lasts| self.pools.busy.expect(since + lasts));
             let answer = poll_fn(|cx| conversation.poll_head(cx));
             let attempt = match wait(answer, patience, self.watch()).await {
                 Err(Cut::Late) => Attempt::Failed(Fault::ResponseTimeout),

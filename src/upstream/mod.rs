@@ -3,6 +3,7 @@
 mod answer;
 mod aside;
 mod body;
+mod busy_poll;
 mod choice;
 mod connect;
 mod exchange;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use super::Upstreams;
+use super::busy_poll::BusyPoll;
 use super::connect::Connection;
 use super::server::{Occupied, Server};
 use super::soon::Soon;
@@ -23,7 +24,9 @@ pub struct Pools {
     /// By the server's number.
     idle: RefCell<Vec<Vec<Idle>>>,
     /// For exchanges that go on unwatched.
-    pub(crate) soon: Soon,
+    pub(super) soon: Soon,
+    /// For answers that are due at once.
+    pub(super) busy: BusyPoll,
     /// Memory that the next answers go to, one behind the other: what was just used is still in the cache, and who waits holds none.
     chunk: Cell<BytesMut>,
 }
@@ -42,11 +45,21 @@ impl fmt::Debug for Pools {
 
 impl Default for Pools {
     fn default() -> Self {
-        Self { idle: RefCell::default(), soon: Soon::new(Admission::UNWATCHED), chunk: Cell::default() }
+        Self {
+            idle: RefCell::default(),
+            soon: Soon::new(Admission::UNWATCHED),
+            busy: BusyPoll::default(),
+            chunk: Cell::default(),
+        }
     }
 }
 
 impl Pools {
+    /// Calls those who wait too long and looks for what is due, for ever.
+    pub(crate) async fn attend(&self) {
+        tokio::join!(self.soon.attend(), self.busy.attend());
+    }
+
     /// The connection that was used last and is still open and ready.
     pub(crate) fn take(&self, server: &Server, now: BootTime) -> Option<Connection> {
         let mut pools = self.idle.borrow_mut();

@@ -58,7 +58,7 @@ impl Soon {
     }
 
     /// Calls those who are due, for ever.
-    pub(crate) async fn attend(&self) {
+    pub(super) async fn attend(&self) {
         loop {
             match self.next_due() {
                 Some(due) => sleep_until(due).await,

@@ -27,7 +27,7 @@ def arguments():
     # Many short ones, for what disturbs comes and goes.
     parser.add_argument("--rounds", type=int, default=15, help="rounds of all peers in turn (A B C, B C A)")
     parser.add_argument("--scale", type=float, default=1.0, help="requests of each run, times this")
-    parser.add_argument("--peers", nargs="+", default=list(peers.ALL), choices=list(peers.ALL))
+    parser.add_argument("--peers", nargs="+", default=list(peers.USUAL), choices=list(peers.ALL))
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "target/bench", help="where figures.json and chart.svg go")
     said = parser.parse_args()
     known = {one.name: one for one in ALL}

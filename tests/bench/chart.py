@@ -2,7 +2,7 @@
 
 from xml.sax.saxutils import escape
 
-COLOURS = {"gatewarden": "#1f7a4d", "haproxy": "#8a8f98", "haproxy+jwt": "#b4b8bf", "nginx": "#c9b26b"}
+COLOURS = {"gatewarden": "#1f7a4d", "gatewarden+busy": "#6fae8d", "haproxy": "#8a8f98", "haproxy+jwt": "#b4b8bf", "nginx": "#c9b26b"}
 WIDTH, BAR, GAP, LEFT, TOP = 860, 16, 22, 300, 56
 
 

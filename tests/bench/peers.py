@@ -17,10 +17,10 @@ class Peer:
     pairs: pathlib.Path
 
 
-def gatewarden(place, routes="", servers=1, workers=1):
+def gatewarden(place, workers=1, **options):
     """Everything on: sessions, header hygiene, routes, access log to a file, metrics. It issues the pairs that the others know."""
     port = ground.free_port()
-    config = configured(place, port, routes, servers, workers)
+    config = configured(place, port, workers=workers, **options)
     core = ground.PROXY_CORE if workers == 1 else f"{ground.PROXY_CORE},{ground.LOAD_CORE}"
     process = place.start(core, place.gatewarden, "serve", "--config", config)
     ground.wait_for(port)
@@ -29,7 +29,7 @@ def gatewarden(place, routes="", servers=1, workers=1):
     return peer
 
 
-def configured(place, port, routes="", servers=1, workers=1):
+def configured(place, port, routes="", servers=1, workers=1, busy_poll="none"):
     """The configuration of one gateway. All its files have its port in their names, since several run at a time."""
     upstream_port = place.upstream.rsplit(":", 1)[1]
     upstream = [f"http://127.0.0.{last}:{upstream_port}" for last in range(1, servers + 1)]
@@ -44,7 +44,7 @@ tokens.secret_files = ["{folder}/token.key"]
 directories = [{{ kind = "file", path = "{folder}/users.toml", rehash = false }}]
 sessions.per_user = 100000
 limits.connections = {ground.most_connections()}
-upstreams.main.servers = {upstream}
+upstreams.main = {{ servers = {upstream}, busy_poll = "{busy_poll}" }}
 routes = [
     {{ path = "/", upstream = "main" }},
     {{ path = "/admin", upstream = "main", roles = ["admin", "root"] }},
@@ -171,8 +171,14 @@ def haproxy_jwt(place):
     return dataclasses.replace(peer, name="haproxy+jwt")
 
 
+def gatewarden_busy(place):
+    """Looks for answers instead of sleeping; with pairs of its own."""
+    return dataclasses.replace(gatewarden(place, busy_poll="60us"), name="gatewarden+busy")
+
+
 # gatewarden first: its logins are the pairs of all.
-ALL = {"gatewarden": gatewarden, "haproxy": haproxy, "haproxy+jwt": haproxy_jwt, "nginx": nginx}
+USUAL = {"gatewarden": gatewarden, "haproxy": haproxy, "haproxy+jwt": haproxy_jwt, "nginx": nginx}
+ALL = {**USUAL, "gatewarden+busy": gatewarden_busy}
 
 
 def start(place, names, **options):
@@ -184,12 +190,12 @@ def start(place, names, **options):
             (place.folder / "pairs").write_text(peer.pairs.read_text())
         wrong = place.folder / "wrong"
         wrong.write_text("\n".join(line[:-1] + ("A" if line[-1] != "A" else "B") for line in (place.folder / "pairs").read_text().splitlines()))
-        for pairs, status in [("pairs", 200), ("wrong", 401)]:
+        for pairs, status in [(peer.pairs, 200), (wrong, 401)]:
             for protocol in ["h1", "h2"]:
                 measured = place.drive(
-                    peer, "--pairs", place.folder / pairs, "--expect", status,
+                    peer, "--pairs", pairs, "--expect", status,
                     "--protocol", protocol, "--connections", 2, "--requests", 50,
                 )  # fmt: skip
-                assert measured["requests"] == 50 and not measured["unexpected"], f"{name} {protocol}: {pairs} is not {status}"
+                assert measured["requests"] == 50 and not measured["unexpected"], f"{name} {protocol}: {pairs.name} is not {status}"
         started.append(peer)
     return [peer for peer in started if peer.name in names]

@@ -112,7 +112,7 @@ class Requests:
                 figure["peers"][name].setdefault("paced", []).append(paced(rate, turns, measured.get(REFERENCE)))
 
     def run(self, place, peer, requests, *more):
-        pairs = place.folder / ("wrong" if self.wrong else "pairs")
+        pairs = place.folder / "wrong" if self.wrong else peer.pairs
         expect = 401 if self.wrong else 200
         measured = place.drive(
             peer, "--pairs", pairs, "--expect", expect, "--requests", requests, *self.load, *more

@@ -7,6 +7,7 @@ mod attacks;
 mod balancers;
 mod balancing;
 mod bodies;
+mod busy_poll;
 mod client;
 mod contract;
 mod cors;

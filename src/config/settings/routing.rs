@@ -27,6 +27,8 @@ pub struct Upstream {
     pub connect_timeout: Duration,
     /// From the request to the first byte of the answer.
     pub response_timeout: Duration,
+    /// How long a worker looks for an answer instead of sleeping; absent: it sleeps.
+    pub busy_poll: Option<Duration>,
     /// How long a pooled connection may idle.
     pub idle_timeout: Duration,
     /// How servers with TLS are verified; absent: there are none.

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
-use serde_json::json;
 
-use crate::harness::{Connection, Pair, Prepared, Process, USER, Upstream};
+use crate::harness::{Connection, Prepared, Process, USER, Upstream};
 
 #[tokio::test]
 async fn without_descriptors_accepting_waits_and_later_goes_on() {
@@ -14,7 +13,7 @@ async fn without_descriptors_accepting_waits_and_later_goes_on() {
     let mut process = Process::serve(&prepared);
     let address = process.address().await;
     let mut open = Connection::tls(address, &prepared.ca).await;
-    let pair = login(&mut open).await;
+    let pair = open.login(&USER).await;
     assert_eq!(open.request(super::get("/", &pair)).await.status, 200);
 
     let pid = process.pid();
@@ -24,10 +23,10 @@ async fn without_descriptors_accepting_waits_and_later_goes_on() {
     let told = process.says("cannot accept").await;
     assert!(told.contains("Too many open files"), "{told}");
     assert_eq!(open.request("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.status, 401, "what is open goes on");
-    let before = cpu_ticks(pid);
+    let before = process.cpu_ticks();
     // Long enough for a loop that spins to show; that nothing happens is what is tested here.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let spent = cpu_ticks(pid) - before;
+    let spent = process.cpu_ticks() - before;
     assert!(spent < 30, "{spent} ticks of 100 in one second, waiting for descriptors");
 
     limit(pid, getrlimit(Resource::Nofile).maximum.unwrap_or(1024));
@@ -36,12 +35,6 @@ async fn without_descriptors_accepting_waits_and_later_goes_on() {
     assert_eq!(Connection::over(served).request(super::get("/", &pair)).await.status, 200);
     process.signal("TERM").await;
     assert_eq!(process.ended().await, Some(0));
-}
-
-pub(super) async fn login(connection: &mut Connection) -> Pair {
-    let body = json!({ "username": USER.name, "password": USER.password }).to_string();
-    let head = "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
-    Pair::of(&connection.request(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())).await)
 }
 
 /// The lowest number that is free: the limit is on the number of a new descriptor.
@@ -54,11 +47,4 @@ fn descriptors(pid: Pid) -> u64 {
 fn limit(pid: Pid, most: u64) {
     let maximum = getrlimit(Resource::Nofile).maximum;
     prlimit(Some(pid), Resource::Nofile, Rlimit { current: Some(most), maximum }).unwrap();
-}
-
-/// CPU time of all threads, in ticks of 10 ms.
-fn cpu_ticks(pid: Pid) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap();
-    let behind_the_name = stat.rsplit(") ").next().unwrap().split(' ').collect::<Vec<_>>();
-    behind_the_name[11].parse::<u64>().unwrap() + behind_the_name[12].parse::<u64>().unwrap()
 }

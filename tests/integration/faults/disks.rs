@@ -33,7 +33,7 @@ async fn a_program_whose_messages_find_no_room_serves_on() {
     let prepared = Prepared::new(&gone, settings);
     let mut process = serve(&prepared, OpenOptions::new().write(true).open("/dev/full").unwrap());
     let mut connection = connected(&prepared).await;
-    let pair = super::descriptors::login(&mut connection).await;
+    let pair = connection.login(&USER).await;
     for _ in 0..3 {
         connection.request(get("/", &pair)).await.is_refusal(502, "The API cannot be reached");
     }
@@ -51,7 +51,7 @@ async fn a_program_whose_messages_nobody_reads_serves_on_drains_and_has_said_all
         let (pipe, stderr, filled) = full_pipe();
         let mut process = serve(&prepared, stderr);
         let mut connection = connected(&prepared).await;
-        let pair = super::descriptors::login(&mut connection).await;
+        let pair = connection.login(&USER).await;
         for _ in 0..3 {
             connection.request(get("/", &pair)).await.is_refusal(502, "The API cannot be reached");
         }

@@ -3,7 +3,7 @@
 use rcgen::CertificateParams;
 
 use crate::harness::tls::Authority;
-use crate::harness::{Connection, Gateway, Prepared, Process, Upstream};
+use crate::harness::{Connection, Gateway, Prepared, Process, USER, Upstream};
 
 const PAIR: &str = "tls.certificates = [{ chain = 'DIR/over.pem', key = 'DIR/over.key' }]";
 
@@ -38,13 +38,13 @@ async fn a_users_file_that_vanishes_is_said_and_its_users_and_sessions_stay() {
     let mut process = Process::serve(&prepared);
     let address = process.address().await;
     let mut connection = Connection::tls(address, &prepared.ca).await;
-    let pair = super::descriptors::login(&mut connection).await;
+    let pair = connection.login(&USER).await;
     std::fs::remove_file(prepared.dir.path().join("users.toml")).unwrap();
     let told = process.says("users.toml").await;
     assert!(told.contains("No such file"), "{told}");
     process.says("users stay as they were where their file is broken").await;
     assert_eq!(connection.request(super::get("/", &pair)).await.status, 200);
-    super::descriptors::login(&mut connection).await;
+    connection.login(&USER).await;
     process.signal("TERM").await;
     assert_eq!(process.ended().await, Some(0));
 }

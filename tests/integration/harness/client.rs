@@ -6,6 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::gateway::User;
 use super::message::{Fields, Framing, Reader};
 use super::{planted, tls, within};
 
@@ -98,6 +99,13 @@ impl Connection {
     /// Over a stream of the test's own.
     pub(crate) fn over(stream: impl Io + 'static) -> Self {
         Self { reader: Reader::new(Box::new(stream)) }
+    }
+
+    /// A fresh pair of a user.
+    pub(crate) async fn login(&mut self, user: &User) -> Pair {
+        let body = serde_json::json!({ "username": user.name, "password": user.password }).to_string();
+        let head = "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+        Pair::of(&self.request(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())).await)
     }
 
     /// Sends bytes as they are.

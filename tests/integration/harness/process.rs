@@ -75,6 +75,15 @@ impl Process {
         assert!(sent.success());
     }
 
+    /// CPU time of all its threads, in ticks of 10 ms.
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        let pid = self.child.id().expect("it runs");
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("its times");
+        let behind_the_name = stat.rsplit(") ").next().expect("more").split(' ').collect::<Vec<_>>();
+        let ticks = |at: usize| behind_the_name[at].parse::<u64>().expect("a number");
+        ticks(11) + ticks(12)
+    }
+
     /// How many descriptors it has open.
     pub(crate) fn descriptors(&self) -> usize {
         let pid = self.child.id().expect("it runs");
