@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 
@@ -183,7 +184,12 @@ impl Refusal {
     /// The response, in the shape of the contract.
     pub(crate) fn into_response(self) -> Response<Body> {
         let status = self.status();
-        let mut response = json(status, error_text(self.info()));
+        let text = match self {
+            // Most refusals by far: nothing is put together, nor given back.
+            Self::InvalidToken => Bytes::from_static(INVALID_TOKEN),
+            _ => error_text(self.info()).into(),
+        };
+        let mut response = json(status, text);
         let headers = response.headers_mut();
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("X-Access-Token realm=\"gatewarden\"");
@@ -207,6 +213,9 @@ fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
+/// As [`error_text`] has it.
+const INVALID_TOKEN: &[u8] = br#"{"status":"error","info":"Invalid token or key"}"#;
+
 /// What clients parse of every refusal. All of it is ours, so that there is nothing to escape.
 fn error_text(info: &'static str) -> String {
     debug_assert!(info.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'"' && b != b'\\'), "{info}");
@@ -215,10 +224,10 @@ fn error_text(info: &'static str) -> String {
 
 /// An answer of the gateway itself; never to be stored.
 pub(crate) fn json_response(status: StatusCode, value: &serde_json::Value) -> Response<Body> {
-    json(status, value.to_string())
+    json(status, value.to_string().into())
 }
 
-fn json(status: StatusCode, text: String) -> Response<Body> {
+fn json(status: StatusCode, text: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::full(text));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -292,5 +301,15 @@ impl From<Fault> for Refusal {
             Fault::Body(fault) => fault.into(),
             Fault::SessionOver(rejected) => Denied::Rejected(rejected).into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_frequent_refusal_says_what_it_would_say_put_together() {
+        assert_eq!(INVALID_TOKEN, error_text(Refusal::InvalidToken.info()).as_bytes());
     }
 }

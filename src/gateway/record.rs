@@ -214,7 +214,7 @@ impl Drop for Record {
             upstream_micros: self.waited_micros.get(),
             server: self.server.get().map(|server| &*server.label),
             refusal: self.refusal(),
-            request_id: self.request_id.as_str(),
+            request_id: self.request_id.as_bytes(),
         };
         self.worker.meter.finished(&line);
         self.worker.gateway.access_log.write(&line);

@@ -15,14 +15,14 @@ pub struct Line<'a> {
     pub user: Option<&'a str>,
     /// The client's name by its certificate; only where it showed one.
     pub client: Option<&'a str>,
-    /// As sent.
+    /// As sent: a token (RFC 9110, section 5.6.2).
     pub method: &'a str,
     /// As sent, without the query.
     pub path: &'a str,
     /// Only where configured; credentials redacted.
     pub query: Option<&'a str>,
     /// `h1` or `h2`.
-    pub protocol: &'a str,
+    pub protocol: &'static str,
     /// The path of the rule that decided.
     pub route: Option<&'a str>,
     /// 0 when the client was gone before an answer began.
@@ -39,8 +39,8 @@ pub struct Line<'a> {
     pub server: Option<&'a str>,
     /// Why the gateway refused, or what went wrong.
     pub refusal: Option<&'static str>,
-    /// Also in `X-Request-Id`.
-    pub request_id: &'a str,
+    /// Also in `X-Request-Id`: letters, digits, and `._-`.
+    pub request_id: &'a [u8],
 }
 
 impl Line<'_> {
@@ -60,10 +60,10 @@ impl Line<'_> {
         members.address(r#","peer":"#, self.peer);
         members.text_or_null(r#","user":"#, self.user);
         members.text_if_any(r#","client":"#, self.client);
-        members.text(r#","method":"#, self.method);
+        members.plain(r#","method":""#, self.method.as_bytes());
         members.text(r#","path":"#, self.path);
         members.text_if_any(r#","query":"#, self.query);
-        members.text(r#","protocol":"#, self.protocol);
+        members.plain(r#","protocol":""#, self.protocol.as_bytes());
         members.text_or_null(r#","route":"#, self.route);
         members.number(r#","status":"#, self.status.into());
         members.number(r#","received":"#, self.received);
@@ -71,8 +71,11 @@ impl Line<'_> {
         members.number(r#","micros":"#, self.micros);
         members.number(r#","upstream_micros":"#, self.upstream_micros);
         members.text_or_null(r#","server":"#, self.server);
-        members.text_or_null(r#","refusal":"#, self.refusal);
-        members.text(r#","request_id":"#, self.request_id);
+        match self.refusal {
+            Some(refusal) => members.plain(r#","refusal":""#, refusal.as_bytes()),
+            None => members.0.extend_from_slice(br#","refusal":null"#),
+        }
+        members.plain(r#","request_id":""#, self.request_id);
         buffer.extend_from_slice(b"}\n");
     }
 
@@ -81,7 +84,7 @@ impl Line<'_> {
         let or_dash = |text: Option<&str>| text.map_or("-".to_owned(), escaped);
         let (user, route) = (or_dash(self.user), or_dash(self.route));
         let (server, refusal) = (or_dash(self.server), or_dash(self.refusal));
-        let (path, request_id) = (escaped(self.path), escaped(self.request_id));
+        let (path, request_id) = (escaped(self.path), self.request_id.escape_ascii());
         let client = self.client.map(|client| format!(" client={}", escaped(client))).unwrap_or_default();
         let query = self.query.map(|query| format!("?{}", escaped(query))).unwrap_or_default();
         let _whole = writeln!(
@@ -97,6 +100,13 @@ impl Line<'_> {
 struct Members<'a>(&'a mut Vec<u8>);
 
 impl Members<'_> {
+    /// A text without anything to escape; the name ends with its quote.
+    fn plain(&mut self, name: &str, text: &[u8]) {
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(text);
+        self.0.push(b'"');
+    }
+
     fn text(&mut self, name: &str, text: &str) {
         self.0.extend_from_slice(name.as_bytes());
         // Every byte is looked at, many at once.
@@ -170,7 +180,7 @@ pub(super) mod tests {
             upstream_micros: 5,
             server: None,
             refusal: None,
-            request_id: "id-1",
+            request_id: b"id-1",
         }
     }
 
@@ -189,7 +199,7 @@ pub(super) mod tests {
     #[test]
     fn a_text_line_is_one_line_whatever_the_path_holds() {
         let forged = "/a\u{85}b\u{2028}c\u{2029}d\u{1b}[2Je\u{9b}f g\u{202e}h\rj\nk";
-        let line = Line { query: Some(forged), request_id: "a b\u{85}", user: Some("x y"), ..line(forged) };
+        let line = Line { query: Some(forged), user: Some("x y"), ..line(forged) };
         let text = written(LogFormat::Text, line);
         let escaped = r"/a\u{85}b\u{2028}c\u{2029}d\u{1b}[2Je\u{9b}f\u{20}g\u{202e}h\rj\nk";
         assert!(text.contains(&format!(r" x\u{{20}}y GET {escaped}?{escaped} h1 200 ")), "{text}");
@@ -207,12 +217,17 @@ pub(super) mod tests {
 
     proptest! {
         #[test]
-        fn every_line_is_an_object_whatever_its_texts_hold(text in any::<String>(), number in any::<u64>()) {
-            let (user, query) = (Some(text.as_str()), Some(text.as_str()));
-            let all = Line { user, query, server: user, sent: number, request_id: &text, refusal: None, ..line(&text) };
+        fn every_line_is_an_object_whatever_its_texts_hold(
+            text in any::<String>(),
+            token in "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,8}",
+            number in any::<u64>(),
+        ) {
+            let (user, query, request_id) = (Some(text.as_str()), Some(text.as_str()), token.as_bytes());
+            let all = Line { user, query, server: user, method: &token, sent: number, request_id, ..line(&text) };
             let json: serde_json::Value = serde_json::from_str(&written(LogFormat::Json, all)).unwrap();
             prop_assert_eq!((&json["path"], &json["sent"]), (&text.clone().into(), &number.into()));
-            prop_assert!(["user", "query", "server", "request_id"].iter().all(|name| json[name] == text));
+            prop_assert!(["user", "query", "server"].iter().all(|name| json[name] == text));
+            prop_assert!(["method", "request_id"].iter().all(|name| json[name] == token));
             prop_assert_eq!((&json["time"], &json["refusal"]), (&"now".into(), &serde_json::Value::Null));
             prop_assert!(json.get("client").is_none());
         }

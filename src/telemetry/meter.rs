@@ -101,7 +101,7 @@ mod tests {
             upstream_micros: 0,
             server: None,
             refusal: (status == 401).then_some("invalid_token"),
-            request_id: "",
+            request_id: b"",
         }
     }
 

@@ -92,7 +92,7 @@ pub(crate) fn access_line(_: &Ground, times: usize) {
         upstream_micros: 123,
         server: Some("127.0.0.1:10023"),
         refusal: None,
-        request_id: "8fd26a17-eb28-4c74-aa6f-a3794f4f466c",
+        request_id: b"8fd26a17-eb28-4c74-aa6f-a3794f4f466c",
     };
     for _ in 0..times {
         buffer.clear();
