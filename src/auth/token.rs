@@ -29,7 +29,7 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// SHA-256 of an access token, in words: comparing these in constant time is a quarter of what bytes are.
+/// SHA-256 of an access token, in words: to compare bytes in constant time takes four times as many instructions.
 pub(super) struct TokenDigest([u64; 4]);
 
 impl TokenDigest {

@@ -6,8 +6,8 @@ use unicode_normalization::char::decompose_compatible;
 pub(crate) fn is_plain(path: &str) -> bool {
     let is_odd = |b: u8| (b == b'%') | (b == b';') | b.is_ascii_uppercase() | !b.is_ascii();
     let merges_or_trims = |before: u8, b: u8| (b == b'/') & ((before == b'/') | (before == b'.'));
-    let look = |(odd, before), b| (odd | is_odd(b) | merges_or_trims(before, b), b);
-    let (odd, last) = path.bytes().fold((false, b' '), look);
+    let seen = |(odd, before), b| (odd | is_odd(b) | merges_or_trims(before, b), b);
+    let (odd, last) = path.bytes().fold((false, b' '), seen);
     !odd && last != b'.' && (last != b'/' || path.len() == 1)
 }
 

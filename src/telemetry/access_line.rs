@@ -84,7 +84,7 @@ impl Line<'_> {
         let or_dash = |text: Option<&str>| text.map_or("-".to_owned(), escaped);
         let (user, route) = (or_dash(self.user), or_dash(self.route));
         let (server, refusal) = (or_dash(self.server), or_dash(self.refusal));
-        let (path, request_id) = (escaped(self.path), self.request_id.escape_ascii());
+        let (path, request_id) = (escaped(self.path), escaped(&String::from_utf8_lossy(self.request_id)));
         let client = self.client.map(|client| format!(" client={}", escaped(client))).unwrap_or_default();
         let query = self.query.map(|query| format!("?{}", escaped(query))).unwrap_or_default();
         let _whole = writeln!(
@@ -102,6 +102,7 @@ struct Members<'a>(&'a mut Vec<u8>);
 impl Members<'_> {
     /// A text without anything to escape; the name ends with its quote.
     fn plain(&mut self, name: &str, text: &[u8]) {
+        debug_assert!(text.iter().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\')), "{name}{text:?}");
         self.0.extend_from_slice(name.as_bytes());
         self.0.extend_from_slice(text);
         self.0.push(b'"');
@@ -161,6 +162,7 @@ impl Members<'_> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use http::Method;
     use proptest::prelude::*;
 
     pub(crate) fn line(path: &str) -> Line<'_> {
@@ -204,6 +206,12 @@ pub(super) mod tests {
         let escaped = r"/a\u{85}b\u{2028}c\u{2029}d\u{1b}[2Je\u{9b}f\u{20}g\u{202e}h\rj\nk";
         assert!(text.contains(&format!(r" x\u{{20}}y GET {escaped}?{escaped} h1 200 ")), "{text}");
         assert_eq!(text.chars().filter(|c| c.is_control() || "\u{2028}\u{2029}".contains(*c)).count(), 1, "{text:?}");
+    }
+
+    #[test]
+    fn no_method_holds_what_must_be_escaped() {
+        let odd = |b: &u8| !b.is_ascii_graphic() || matches!(b, b'"' | b'\\');
+        assert!((0..=u8::MAX).filter(odd).all(|b| Method::from_bytes(&[b'A', b, b'A']).is_err()));
     }
 
     #[test]

@@ -10,24 +10,28 @@ use tokio::time::Instant;
 /// takes.
 #[derive(Debug, Default)]
 pub(crate) struct BusyPoll {
-    /// How many answers are waited for that may come any moment.
-    due: Cell<usize>,
-    /// Until when the last of them is looked for.
-    until: Cell<Option<Instant>>,
+    /// The number of the answer that was asked for last, and until when it is looked for. Those before it are not: one that is late would
+    /// keep the worker awake for nothing whenever another is due.
+    newest: Cell<Option<(u64, Instant)>>,
+    asked: Cell<u64>,
     begins: Notify,
 }
 
 /// An answer that is looked for, for as long as the value lives.
 #[derive(Debug)]
-pub(super) struct Due<'a>(&'a BusyPoll);
+pub(super) struct Due<'a> {
+    busy: &'a BusyPoll,
+    number: u64,
+}
 
 impl BusyPoll {
-    /// Looks for one more answer, until then at most. Somebody must [`BusyPoll::attend`].
-    pub(super) fn expect(&self, until: Instant) -> Due<'_> {
-        self.due.set(self.due.get() + 1);
-        self.until.set(self.until.get().max(Some(until)));
+    /// Looks for an answer, until then at most. Somebody must [`BusyPoll::attend`].
+    pub(super) fn look_for(&self, until: Instant) -> Due<'_> {
+        let number = self.asked.get() + 1;
+        self.asked.set(number);
+        self.newest.set(Some((number, until)));
         self.begins.notify_one();
-        Due(self)
+        Due { busy: self, number }
     }
 
     /// Keeps its event loop awake while there is an answer to look for, for ever.
@@ -42,13 +46,15 @@ impl BusyPoll {
     }
 
     fn looks(&self) -> bool {
-        self.due.get() > 0 && self.until.get().is_some_and(|until| Instant::now() < until)
+        self.newest.get().is_some_and(|(_, until)| Instant::now() < until)
     }
 }
 
 impl Drop for Due<'_> {
     fn drop(&mut self) {
-        self.0.due.set(self.0.due.get() - 1);
+        if self.busy.newest.get().is_some_and(|(newest, _)| newest == self.number) {
+            self.busy.newest.set(None);
+        }
     }
 }
 
@@ -62,24 +68,36 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_is_looked_for_until_it_is_there_or_late() {
-        let busy = BusyPoll::default();
+        let (busy, now) = (BusyPoll::default(), Instant::now());
         assert!(!busy.looks());
-        let (now, first) = (Instant::now(), busy.expect(Instant::now() + WHILE));
-        let second = busy.expect(now + WHILE / 2);
-        drop(second);
-        assert!(busy.looks(), "for the other");
-        drop(first);
+        let here = busy.look_for(now + WHILE);
+        assert!(busy.looks());
+        drop(here);
         assert!(!busy.looks(), "it is there");
-        let _late = busy.expect(now + WHILE);
+        let _late = busy.look_for(now + WHILE);
         tokio::time::advance(WHILE).await;
+        assert!(!busy.looks(), "it is late");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_several_the_newest_is_looked_for_and_a_late_one_keeps_nobody_awake() {
+        let (busy, now) = (BusyPoll::default(), Instant::now());
+        let late = busy.look_for(now + WHILE);
+        let newest = busy.look_for(now + 2 * WHILE);
+        tokio::time::advance(WHILE).await;
+        assert!(busy.looks());
+        drop(newest);
         assert!(!busy.looks());
+        let _other = busy.look_for(now + 2 * WHILE);
+        drop(late);
+        assert!(busy.looks(), "for the one that is still due");
     }
 
     #[tokio::test]
     async fn who_looks_lets_others_go_on() {
         let busy = BusyPoll::default();
         let answered = async {
-            let _due = busy.expect(Instant::now() + Duration::from_secs(60));
+            let _due = busy.look_for(Instant::now() + Duration::from_secs(60));
             let (mut near, mut far) = tokio::io::duplex(1);
             let answer = tokio::io::AsyncReadExt::read_u8(&mut near);
             let server = async {
@@ -93,6 +111,5 @@ mod tests {
             () = busy.attend() => unreachable!("it never ends"),
             answer = answered => assert_eq!(answer.unwrap(), 7),
         }
-        assert!(!busy.looks());
     }
 }

@@ -65,8 +65,12 @@ impl Server {
         host.eq_ignore_ascii_case(&self.label) || host.as_bytes().eq_ignore_ascii_case(self.host_header.as_bytes())
     }
 
-    /// Leaves the server alone for a while that grows with each refusal in a row.
+    /// Leaves the server alone for a while that grows each time in a row. What it refuses meanwhile, when many were under way or there
+    /// is no other, is the same time.
     pub(crate) fn refused(&self, now: BootTime) {
+        if self.is_ejected(now) {
+            return;
+        }
         let doublings = self.refusals.fetch_add(1, Relaxed).min(5);
         let pause = (FIRST_EJECTION * 2u32.pow(doublings)).min(LONGEST_EJECTION);
         self.ejected_until.store((now + pause).as_millis(), Relaxed);
@@ -99,7 +103,7 @@ impl Server {
         self.given.load(Relaxed)
     }
 
-    /// How often it refused.
+    /// How often it was left alone.
     pub(crate) fn ejections(&self) -> u64 {
         self.ejections.load(Relaxed)
     }
@@ -177,10 +181,15 @@ mod tests {
         assert!(
             server.is_ejected(NOW + Duration::from_millis(999)) && !server.is_ejected(NOW + Duration::from_secs(1))
         );
-        server.refused(NOW);
-        assert!(server.is_ejected(NOW + Duration::from_millis(1_999)));
+        let again = NOW + Duration::from_secs(1);
+        for meanwhile in [again, again, again + Duration::from_millis(1)] {
+            server.refused(meanwhile);
+        }
+        assert!(server.is_ejected(again + Duration::from_millis(1_999)));
+        assert!(!server.is_ejected(again + Duration::from_secs(2)));
+        assert_eq!(server.ejections(), 2);
         server.accepted();
-        assert!(!server.is_ejected(NOW));
+        assert!(!server.is_ejected(again));
     }
 }
 

@@ -16,6 +16,11 @@ class Peer:
     port: int
     pairs: pathlib.Path
 
+    @property
+    def wrong(self):
+        """The same keys, each with a token that differs in its last letter."""
+        return self.pairs.with_name(f"wrong-{self.pairs.name}")
+
 
 def gatewarden(place, workers=1, **options):
     """Everything on: sessions, header hygiene, routes, access log to a file, metrics. It issues the pairs that the others know."""
@@ -188,9 +193,9 @@ def start(place, names, **options):
         peer = ALL[name](place, **options)
         if name == "gatewarden":
             (place.folder / "pairs").write_text(peer.pairs.read_text())
-        wrong = place.folder / "wrong"
-        wrong.write_text("\n".join(line[:-1] + ("A" if line[-1] != "A" else "B") for line in (place.folder / "pairs").read_text().splitlines()))
-        for pairs, status in [(peer.pairs, 200), (wrong, 401)]:
+        lines = peer.pairs.read_text().splitlines()
+        peer.wrong.write_text("\n".join(line[:-1] + ("A" if line[-1] != "A" else "B") for line in lines))
+        for pairs, status in [(peer.pairs, 200), (peer.wrong, 401)]:
             for protocol in ["h1", "h2"]:
                 measured = place.drive(
                     peer, "--pairs", pairs, "--expect", status,

@@ -112,7 +112,7 @@ class Requests:
                 figure["peers"][name].setdefault("paced", []).append(paced(rate, turns, measured.get(REFERENCE)))
 
     def run(self, place, peer, requests, *more):
-        pairs = place.folder / "wrong" if self.wrong else peer.pairs
+        pairs = peer.wrong if self.wrong else peer.pairs
         expect = 401 if self.wrong else 200
         measured = place.drive(
             peer, "--pairs", pairs, "--expect", expect, "--requests", requests, *self.load, *more
@@ -142,7 +142,7 @@ class Idle:
         for _ in range(min(said.rounds, 3)):
             for peer in peers.start(place, said.peers):
                 before = ground.private_bytes(peer.process.pid)
-                command = [place.load, "hold", *place.target(peer), "--pairs", place.folder / "pairs"]
+                command = [place.load, "hold", *place.target(peer), "--pairs", peer.pairs]
                 command += ["--connections", connections]
                 holder = place.start(
                     ground.LOAD_CORE, *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -167,7 +167,7 @@ class Tunnels(Requests):
     def run(self, place, peer, requests, *more):
         connections = min(1000, requests)
         measured = place.drive(
-            peer, "--pairs", place.folder / "pairs", "--connections", connections,
+            peer, "--pairs", peer.pairs, "--connections", connections,
             "--messages", max(1, requests // connections), task="tunnels",
         )  # fmt: skip
         assert not measured["unexpected"], f"{peer.name}: messages came back changed"

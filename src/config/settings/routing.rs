@@ -27,7 +27,7 @@ pub struct Upstream {
     pub connect_timeout: Duration,
     /// From the request to the first byte of the answer.
     pub response_timeout: Duration,
-    /// How long a worker looks for an answer instead of sleeping; absent: it sleeps.
+    /// How long a worker looks for an answer instead of sleeping, from the request on; absent: it sleeps.
     pub busy_poll: Option<Duration>,
     /// How long a pooled connection may idle.
     pub idle_timeout: Duration,
