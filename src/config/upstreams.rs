@@ -67,12 +67,12 @@ fn busy_poll(text: &str) -> Result<Option<Duration>, Wrong> {
     if text == "none" {
         return Ok(None);
     }
-    let lasts = duration(text)?;
-    if lasts.is_zero() || lasts > LONGEST_LOOK {
-        let fix = "give 200us at most, such as \"60us\", or say \"none\"";
-        return Err(Wrong::new(format!("{} is no time to look for an answer", quoted(text)), fix));
-    }
-    Ok(Some(lasts))
+    let fits = |lasts: &Duration| !lasts.is_zero() && *lasts <= LONGEST_LOOK;
+    let lasts = duration(text).ok().filter(fits);
+    lasts.map(Some).ok_or_else(|| {
+        let what = format!("{} is no time to look for an answer, 1us to 200us", quoted(text));
+        Wrong::new(what, "write such as \"60us\", or \"none\"")
+    })
 }
 
 /// How servers with TLS are verified.

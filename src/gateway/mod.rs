@@ -10,6 +10,7 @@ mod cors;
 mod credentials;
 mod error;
 mod explain;
+mod fields;
 mod flaw;
 mod forward;
 mod forwarded;
@@ -42,7 +43,7 @@ use std::rc::Rc;
 
 use http::header::ORIGIN;
 use http::uri::Authority;
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 
 pub use body::Body;
@@ -126,6 +127,9 @@ fn unambiguous<B>(
         return Err(Refusal::NotImplemented("Method not implemented"));
     }
     framing::judge(request.headers())?;
+    if request.version() == Version::HTTP_2 {
+        fields::judge(request.headers())?;
+    }
     let authority = authority::judge(request.version(), uri, request.headers(), named)?;
     if uri.path() == "*" && *request.method() == Method::OPTIONS {
         return Ok(authority);

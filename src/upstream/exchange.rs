@@ -184,25 +184,24 @@ impl<'a> Exchange<'a> {
 
     async fn connect(self, server: &Server) -> Result<Connection, Fault> {
         let patience = Patience::of(self.upstream.policy.connect_timeout);
-        let fault = match wait(pin!(Connection::open(server)), patience, self.watch()).await {
+        let (fault, reason) = match wait(pin!(Connection::open(server)), patience, self.watch()).await {
             Ok(Ok(connection)) => {
                 server.accepted();
                 return Ok(connection);
             }
-            Ok(Err(error)) => {
+            Ok(Err(error)) if is_ours(&error) => {
                 tracing::warn!(upstream = %self.upstream.name, server = %server.label, %error, "cannot connect");
-                if is_ours(&error) {
-                    return Err(Fault::Unreachable);
-                }
-                Fault::Unreachable
+                return Err(Fault::Unreachable);
             }
-            Err(Cut::Late) => {
-                tracing::warn!(upstream = %self.upstream.name, server = %server.label, "connecting took too long");
-                Fault::ConnectTimeout
-            }
+            Ok(Err(error)) => (Fault::Unreachable, error),
+            Err(Cut::Late) => (Fault::ConnectTimeout, io::Error::from(io::ErrorKind::TimedOut)),
             Err(Cut::SessionOver(rejected)) => return Err(Fault::SessionOver(rejected)),
         };
-        server.refused(BootTime::now());
+        // Once each time that it is left alone: many may be under way, and anybody may ask.
+        if server.refused(BootTime::now()) {
+            let message = if fault == Fault::ConnectTimeout { "connecting took too long" } else { "cannot connect" };
+            tracing::warn!(upstream = %self.upstream.name, server = %server.label, error = %reason, "{message}");
+        }
         Err(fault)
     }
 

@@ -66,15 +66,16 @@ impl Server {
     }
 
     /// Leaves the server alone for a while that grows each time in a row. What it refuses meanwhile, when many were under way or there
-    /// is no other, is the same time.
-    pub(crate) fn refused(&self, now: BootTime) {
+    /// is no other, is the same time. Whether this was the first.
+    pub(crate) fn refused(&self, now: BootTime) -> bool {
         if self.is_ejected(now) {
-            return;
+            return false;
         }
         let doublings = self.refusals.fetch_add(1, Relaxed).min(5);
         let pause = (FIRST_EJECTION * 2u32.pow(doublings)).min(LONGEST_EJECTION);
         self.ejected_until.store((now + pause).as_millis(), Relaxed);
         self.ejections.fetch_add(1, Relaxed);
+        true
     }
 
     /// Forgets earlier refusals.
@@ -177,14 +178,13 @@ mod tests {
     #[test]
     fn a_server_that_refused_is_left_alone_for_a_growing_while() {
         let server = Server::new(0, ServerAddress::Unix("/run/a".into()), None);
-        server.refused(NOW);
+        assert!(server.refused(NOW));
         assert!(
             server.is_ejected(NOW + Duration::from_millis(999)) && !server.is_ejected(NOW + Duration::from_secs(1))
         );
         let again = NOW + Duration::from_secs(1);
-        for meanwhile in [again, again, again + Duration::from_millis(1)] {
-            server.refused(meanwhile);
-        }
+        assert!(server.refused(again));
+        assert!(!server.refused(again) && !server.refused(again + Duration::from_millis(1)), "the same time");
         assert!(server.is_ejected(again + Duration::from_millis(1_999)));
         assert!(!server.is_ejected(again + Duration::from_secs(2)));
         assert_eq!(server.ejections(), 2);
