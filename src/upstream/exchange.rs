@@ -184,23 +184,18 @@ impl<'a> Exchange<'a> {
 
     async fn connect(self, server: &Server) -> Result<Connection, Fault> {
         let patience = Patience::of(self.upstream.policy.connect_timeout);
-        let (fault, reason) = match wait(pin!(Connection::open(server)), patience, self.watch()).await {
+        let (fault, error) = match wait(pin!(Connection::open(server)), patience, self.watch()).await {
             Ok(Ok(connection)) => {
                 server.accepted();
                 return Ok(connection);
             }
-            Ok(Err(error)) if is_ours(&error) => {
-                tracing::warn!(upstream = %self.upstream.name, server = %server.label, %error, "cannot connect");
-                return Err(Fault::Unreachable);
-            }
             Ok(Err(error)) => (Fault::Unreachable, error),
-            Err(Cut::Late) => (Fault::ConnectTimeout, io::Error::from(io::ErrorKind::TimedOut)),
+            Err(Cut::Late) => (Fault::ConnectTimeout, io::Error::new(io::ErrorKind::TimedOut, "it took too long")),
             Err(Cut::SessionOver(rejected)) => return Err(Fault::SessionOver(rejected)),
         };
-        // Once each time that it is left alone: many may be under way, and anybody may ask.
-        if server.refused(BootTime::now()) {
-            let message = if fault == Fault::ConnectTimeout { "connecting took too long" } else { "cannot connect" };
-            tracing::warn!(upstream = %self.upstream.name, server = %server.label, error = %reason, "{message}");
+        // Of a server once each time that it is left alone: many may be under way, and anybody may ask.
+        if is_ours(&error) || server.refused(BootTime::now()) {
+            tracing::warn!(upstream = %self.upstream.name, server = %server.label, %error, "cannot connect");
         }
         Err(fault)
     }
@@ -291,65 +286,7 @@ impl Answered {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-    use std::io::{Read as _, Write as _};
-    use std::net::{SocketAddr, TcpListener};
-    use std::path::Path;
-    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-    use std::time::Duration;
-
-    use http::{HeaderValue, Method};
-    use tokio::runtime::{Builder, LocalOptions};
-
     use super::*;
-    use crate::auth::{self, Access, Sessions};
-    use crate::config::{self, Problems};
-
-    #[test]
-    fn who_looks_for_an_answer_does_not_sleep_until_it_is_there() {
-        assert!(sleeps_before_the_answer(None, Duration::from_secs(10)));
-        assert!(!sleeps_before_the_answer(Some(Duration::from_secs(60)), Duration::from_millis(50)));
-    }
-
-    /// Whether a worker sleeps while a server holds its answer back until it does, or for so long.
-    fn sleeps_before_the_answer(busy_poll: Option<Duration>, patience: Duration) -> bool {
-        let (listener, sleeps) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::new(AtomicBool::new(false)));
-        let (address, seen) = (listener.local_addr().unwrap(), sleeps.clone());
-        let server = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
-            let began = std::time::Instant::now();
-            while !seen.load(SeqCst) && began.elapsed() < patience {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
-            seen.load(SeqCst)
-        });
-        let (falls_asleep, wakes) = (sleeps.clone(), sleeps);
-        let mut builder = Builder::new_current_thread();
-        builder.enable_all().on_thread_park(move || falls_asleep.store(true, SeqCst));
-        builder.on_thread_unpark(move || wakes.store(false, SeqCst));
-        builder.build_local(LocalOptions::default()).unwrap().block_on(get(address, busy_poll));
-        server.join().unwrap()
-    }
-
-    async fn get(address: SocketAddr, busy_poll: Option<Duration>) {
-        let configured = "[[listeners]]\naddress = \"127.0.0.1:0\"\ntls = false\n[[directories]]\nkind = \"file\"\npath = \"u\"\n\
-                          [[routes]]\npath = \"/\"\nupstream = \"a\"\n";
-        let configured = format!("{configured}[upstreams.a]\nservers = [\"http://{address}\"]\n");
-        let config = config::parse(&configured, Path::new("g.toml"), std::iter::empty()).unwrap();
-        let policy = config::Upstream { busy_poll, ..config.upstreams["a"].clone() };
-        let configured = BTreeMap::from([("a".to_owned(), policy)]);
-        let upstreams = Upstream::build_all(&configured, None, &mut Problems::default());
-        let admission = auth::admit(&Sessions::new(&config.sessions), Access::Public, None, BootTime::now()).unwrap();
-        let pools = Rc::<Pools>::default();
-        let attended = pools.clone();
-        tokio::task::spawn_local(async move { attended.attend().await });
-        let mut request = Outbound::new(Method::GET, "/");
-        request.host(&HeaderValue::from_static("a"));
-        let answered = upstreams["a"].send(&admission, &mut request, &pools).await.unwrap();
-        assert_eq!(answered.response.status(), StatusCode::NO_CONTENT);
-    }
 
     #[test]
     fn who_is_short_of_descriptors_blames_no_server() {
