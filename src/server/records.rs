@@ -27,26 +27,26 @@ pub(crate) struct Records {
     stream: Connected,
     /// Whether the handshake is still under way.
     opening: bool,
-    /// Whether tickets wait, and with them the acknowledgement of what the client said last.
-    holds: Cell<bool>,
+    /// Whether nobody has looked yet what comes behind the handshake, whose end is not acknowledged: tickets wait, if there are any.
+    owes: Cell<bool>,
 }
 
 impl Records {
     /// A socket over which a handshake begins.
     pub(crate) fn new(stream: Connected) -> Self {
-        Self { stream, opening: true, holds: Cell::new(false) }
+        Self { stream, opening: true, owes: Cell::new(false) }
     }
 
     /// The handshake is over.
     pub(crate) fn opened(&mut self) {
         self.opening = false;
+        self.owes.set(true);
     }
 
     /// Acknowledges a handshake behind which nothing has come yet: until then a client without `TCP_NODELAY` may keep its first request
     /// (RFC 1122, section 4.2.3.4), and the kernel would take 40 ms (tcp(7), `TCP_QUICKACK`).
     fn acknowledge(&self) {
-        if !self.opening
-            && self.holds.replace(false)
+        if self.owes.replace(false)
             && let Either::Left(stream) = &self.stream
         {
             // It only takes longer where that fails.
@@ -93,7 +93,7 @@ impl AsyncRead for Records {
         match polled {
             Poll::Pending => self.acknowledge(),
             // What came is answered, which acknowledges all of it.
-            Poll::Ready(_) => self.holds.set(false),
+            Poll::Ready(_) => self.owes.set(false),
         }
         polled
     }
@@ -110,10 +110,7 @@ impl AsyncWrite for Records {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match (&self.stream, slices) {
-            (Either::Left(stream), _) if self.may_follow(slices) => {
-                self.holds.set(true);
-                poll_send_more(stream, cx, slices)
-            }
+            (Either::Left(stream), _) if self.may_follow(slices) => poll_send_more(stream, cx, slices),
             (_, [only]) => Pin::new(&mut self.stream).poll_write(cx, only),
             _ => Pin::new(&mut self.stream).poll_write_vectored(cx, slices),
         }
@@ -185,7 +182,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_handshake_is_acknowledged_though_tickets_wait() {
+    async fn a_handshake_is_acknowledged_whether_tickets_wait_or_there_are_none() {
+        for tickets in [&b"\x17\x03\x03\x01\x01ticket"[..], b""] {
+            is_acknowledged_behind(tickets).await;
+        }
+    }
+
+    async fn is_acknowledged_behind(tickets: &[u8]) {
         let (mut near, mut far) = connected().await;
         // The kernel acknowledges by answers once there were some.
         for _ in 0..3 {
@@ -196,7 +199,7 @@ mod tests {
         }
         far.write_all(b"finished").await.unwrap();
         assert_eq!(near.read(&mut [0; 64]).await.unwrap(), 8);
-        near.write_all(b"\x17\x03\x03\x01\x01ticket").await.unwrap();
+        near.write_all(tickets).await.unwrap();
         near.opened();
         let before = unacknowledged(&far);
         let look = std::future::poll_fn(|cx| Poll::Ready(near.poll_readable(cx).is_pending()));

@@ -17,21 +17,21 @@ pub(crate) struct BusyPoll {
     begins: Notify,
 }
 
-/// An answer that is looked for, for as long as the value lives.
-#[derive(Debug)]
-pub(super) struct Due<'a> {
-    busy: &'a BusyPoll,
-    number: u64,
-}
-
 impl BusyPoll {
-    /// Looks for an answer, until then at most. Somebody must [`BusyPoll::attend`].
-    pub(super) fn look_for(&self, until: Instant) -> Due<'_> {
+    /// Looks for an answer, until then at most, and says its number. Somebody must [`BusyPoll::attend`].
+    pub(super) fn look_for(&self, until: Instant) -> u64 {
         let number = self.asked.get() + 1;
         self.asked.set(number);
         self.newest.set(Some((number, until)));
         self.begins.notify_one();
-        Due { busy: self, number }
+        number
+    }
+
+    /// That answer is there. Of one that nobody waits for any more nothing need be said: it is looked for a moment only.
+    pub(super) fn stop(&self, number: u64) {
+        if self.newest.get().is_some_and(|(newest, _)| newest == number) {
+            self.newest.set(None);
+        }
     }
 
     /// Keeps its event loop awake while there is an answer to look for, for ever.
@@ -47,14 +47,6 @@ impl BusyPoll {
 
     fn looks(&self) -> bool {
         self.newest.get().is_some_and(|(_, until)| Instant::now() < until)
-    }
-}
-
-impl Drop for Due<'_> {
-    fn drop(&mut self) {
-        if self.busy.newest.get().is_some_and(|(newest, _)| newest == self.number) {
-            self.busy.newest.set(None);
-        }
     }
 }
 
@@ -86,9 +78,9 @@ mod tests {
         assert!(!busy.looks());
         let here = busy.look_for(now + WHILE);
         assert!(busy.looks());
-        drop(here);
+        busy.stop(here);
         assert!(!busy.looks(), "it is there");
-        let _late = busy.look_for(now + WHILE);
+        busy.look_for(now + WHILE);
         tokio::time::advance(WHILE).await;
         assert!(!busy.looks(), "it is late");
     }
@@ -100,10 +92,10 @@ mod tests {
         let newest = busy.look_for(now + 2 * WHILE);
         tokio::time::advance(WHILE).await;
         assert!(busy.looks());
-        drop(newest);
+        busy.stop(newest);
         assert!(!busy.looks());
-        let _other = busy.look_for(now + 2 * WHILE);
-        drop(late);
+        busy.look_for(now + 2 * WHILE);
+        busy.stop(late);
         assert!(busy.looks(), "for the one that is still due");
     }
 
@@ -111,7 +103,7 @@ mod tests {
     async fn who_looks_lets_others_go_on() {
         let busy = BusyPoll::default();
         let answered = async {
-            let _due = busy.look_for(Instant::now() + Duration::from_secs(60));
+            busy.look_for(Instant::now() + Duration::from_secs(60));
             let (mut near, mut far) = tokio::io::duplex(1);
             let answer = tokio::io::AsyncReadExt::read_u8(&mut near);
             let server = async {

@@ -210,8 +210,10 @@ impl<'a> Exchange<'a> {
             // Where no connection had to be opened, nothing was waited for since then.
             let since = if conversation.is_reused() { request.began } else { Instant::now() };
             let patience = Patience::since(since, self.upstream.policy.response_timeout, progress.clone());
+            if let Some(lasts) = self.upstream.policy.busy_poll {
+                conversation.look_for_answer(since + lasts);
+            }
             step_aside().await;
-            let _due = self.upstream.policy.busy_poll.map(|lasts| self.pools.busy.look_for(since + lasts));
             let answer = poll_fn(|cx| conversation.poll_head(cx));
             let attempt = match wait(answer, patience, self.watch()).await {
                 Err(Cut::Late) => Attempt::Failed(Fault::ResponseTimeout),

@@ -68,14 +68,16 @@ impl Server {
     /// Leaves the server alone for a while that grows each time in a row. What it refuses meanwhile, when many were under way or there
     /// is no other, is the same time. Whether this was the first.
     pub(crate) fn refused(&self, now: BootTime) -> bool {
-        if self.is_ejected(now) {
-            return false;
+        let before = self.back_at();
+        let doublings = self.refusals.load(Relaxed).min(5);
+        let until = now + (FIRST_EJECTION * 2u32.pow(doublings)).min(LONGEST_EJECTION);
+        let first = before <= now.as_millis()
+            && self.ejected_until.compare_exchange(before, until.as_millis(), Relaxed, Relaxed).is_ok();
+        if first {
+            self.refusals.fetch_add(1, Relaxed);
+            self.ejections.fetch_add(1, Relaxed);
         }
-        let doublings = self.refusals.fetch_add(1, Relaxed).min(5);
-        let pause = (FIRST_EJECTION * 2u32.pow(doublings)).min(LONGEST_EJECTION);
-        self.ejected_until.store((now + pause).as_millis(), Relaxed);
-        self.ejections.fetch_add(1, Relaxed);
-        true
+        first
     }
 
     /// Forgets earlier refusals.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BufMut as _, BytesMut};
 use http::{Method, Response};
+use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
 use super::READ;
@@ -25,6 +26,8 @@ pub(in crate::upstream) struct Conversation {
     pub(super) sending: Sending,
     is_head: bool,
     heard: bool,
+    /// By which number the worker looks for the answer, if it does.
+    looked_for: Option<u64>,
 }
 
 /// Where in its memory a large part begins, see [`make_room`].
@@ -48,7 +51,7 @@ impl Conversation {
     pub(in crate::upstream) fn new(lease: Lease, request: &mut Outbound) -> Box<Self> {
         let is_head = request.method == Method::HEAD;
         let sending = Sending::new(request, &lease.server.0.host_header);
-        Box::new(Self { lease, sending, is_head, heard: false })
+        Box::new(Self { lease, sending, is_head, heard: false, looked_for: None })
     }
 
     /// Whether its connection has carried a request before.
@@ -66,8 +69,16 @@ impl Conversation {
         self.sending.progress()
     }
 
+    /// Lets the worker look for the answer instead of sleeping, until then.
+    pub(in crate::upstream) fn look_for_answer(&mut self, until: Instant) {
+        self.looked_for = Some(self.lease.pools.busy.look_for(until));
+    }
+
     /// The head that came, and what reads the body behind it.
     pub(in crate::upstream) fn into_answer(self: Box<Self>, head: Head) -> (Response<()>, Content) {
+        if let Some(number) = self.looked_for {
+            self.lease.pools.busy.stop(number);
+        }
         let Head { response, left, persists } = head;
         (response, Content::new(self, left, persists))
     }

@@ -103,9 +103,14 @@ impl Connection {
 
     /// A fresh pair of a user.
     pub(crate) async fn login(&mut self, user: &User) -> Pair {
-        let body = serde_json::json!({ "username": user.name, "password": user.password }).to_string();
+        let body = serde_json::json!({ "username": user.name, "password": user.password });
+        Pair::of(&self.post_login(&body.to_string()).await)
+    }
+
+    /// POST /login with a JSON body.
+    pub(crate) async fn post_login(&mut self, body: &str) -> Answer {
         let head = "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
-        Pair::of(&self.request(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())).await)
+        self.request(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())).await
     }
 
     /// Sends bytes as they are.

@@ -154,9 +154,7 @@ impl Gateway {
 
     /// POST /login with a JSON body.
     pub(crate) async fn post_login(&self, body: &str) -> Answer {
-        let length = body.len();
-        let head = "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
-        self.request(format!("{head}Content-Length: {length}\r\n\r\n{body}")).await
+        self.connect().await.post_login(body).await
     }
 
     /// POST /logout.
@@ -167,8 +165,7 @@ impl Gateway {
 
     /// A fresh pair of a user.
     pub(crate) async fn login(&self, user: &User) -> Pair {
-        let body = serde_json::json!({ "username": user.name, "password": user.password });
-        Pair::of(&self.post_login(&body.to_string()).await)
+        self.connect().await.login(user).await
     }
 
     /// The live sessions, for what no client can ask for.
